@@ -1,0 +1,96 @@
+// Package config reads /etc/hafs/hafs.yml, the settings of one server that are not part of the record.
+package config
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"time"
+
+	"gopkg.in/yaml.v3"
+)
+
+// DefaultPath is where every command looks unless --config says otherwise.
+const DefaultPath = "/etc/hafs/hafs.yml"
+
+// Settings of one server. Every key but the name has a default.
+type Settings struct {
+	Name             string        `yaml:"name"`              // this server, as the record names it
+	Port             int           `yaml:"port"`              // TCP port of hafs-sshd, the same on every server
+	ExaminationTime  time.Duration `yaml:"examination_time"`  // silence after which a peer has failed, the same on every server
+	StateDirectory   string        `yaml:"state_directory"`   // generations, what was kept aside
+	RunDirectory     string        `yaml:"run_directory"`     // sockets and what the daemons say of themselves
+	ClusterDirectory string        `yaml:"cluster_directory"` // leads to the newest generation
+	SSHDirectory     string        `yaml:"ssh_directory"`     // keys and host-key trust
+	Interface        string        `yaml:"interface"`         // for the virtual address; empty: the one with this server's address
+	RsyncBandwidth   int           `yaml:"rsync_bandwidth"`   // KiB/s for a full pass to a DRS2; 0: no limit
+}
+
+// Defaults are the settings of a server whose file holds only its name.
+func Defaults() Settings {
+	return Settings{
+		Port:             7722,
+		ExaminationTime:  time.Second,
+		StateDirectory:   "/var/lib/hafs",
+		RunDirectory:     "/run/hafs",
+		ClusterDirectory: "/etc/hafs/cluster",
+		SSHDirectory:     "/etc/hafs/ssh",
+	}
+}
+
+// Load reads the settings strictly: an unknown key or an impossible value is an error that names the file.
+func Load(path string) (Settings, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Settings{}, fmt.Errorf("settings: %w", err)
+	}
+	s := Defaults()
+	d := yaml.NewDecoder(bytes.NewReader(text))
+	d.KnownFields(true)
+	if err := d.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
+		return Settings{}, fmt.Errorf("settings %s: %w", path, err)
+	}
+	if err := s.validate(); err != nil {
+		return Settings{}, fmt.Errorf("settings %s: %w", path, err)
+	}
+	return s, nil
+}
+
+// minExaminationTime leaves room for a few heartbeats on a busy machine.
+const minExaminationTime = 100 * time.Millisecond
+
+func (s Settings) validate() error {
+	if s.Name == "" {
+		return errors.New("name is missing: which server of the record is this?")
+	}
+	if s.Port < 1 || s.Port > 65535 {
+		return fmt.Errorf("port %d is not a TCP port", s.Port)
+	}
+	if s.ExaminationTime < minExaminationTime {
+		return fmt.Errorf("examination_time %s is shorter than %s", s.ExaminationTime, minExaminationTime)
+	}
+	if s.RsyncBandwidth < 0 {
+		return fmt.Errorf("rsync_bandwidth %d is negative", s.RsyncBandwidth)
+	}
+	for key, dir := range map[string]string{
+		"state_directory": s.StateDirectory, "run_directory": s.RunDirectory,
+		"cluster_directory": s.ClusterDirectory, "ssh_directory": s.SSHDirectory,
+	} {
+		if !filepath.IsAbs(dir) || filepath.Clean(dir) == "/" {
+			return fmt.Errorf("%s %q is not an absolute directory below /", key, dir)
+		}
+	}
+	return nil
+}
+
+// Run is a file in the run directory.
+func (s Settings) Run(name string) string { return filepath.Join(s.RunDirectory, name) }
+
+// State is a file in the state directory.
+func (s Settings) State(name string) string { return filepath.Join(s.StateDirectory, name) }
+
+// SSH is a file in the directory of keys.
+func (s Settings) SSH(name string) string { return filepath.Join(s.SSHDirectory, name) }
