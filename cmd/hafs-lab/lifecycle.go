@@ -1,0 +1,40 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"text/tabwriter"
+
+	"hafs/lib/lab"
+)
+
+type upCommand struct {
+	Tree string `help:"Packed Debian tree to make new guests from; the newest in the lab's folder if not given." type:"existingfile"`
+}
+
+func (c *upCommand) Run(ctx context.Context, l *lab.Lab) error { return l.Up(ctx, c.Tree) }
+
+type downCommand struct{}
+
+func (c *downCommand) Run(ctx context.Context, l *lab.Lab) error { return l.Down(ctx) }
+
+type listCommand struct {
+	JSON bool `help:"Print JSON."`
+}
+
+func (c *listCommand) Run(l *lab.Lab) error {
+	states, err := l.States()
+	if err != nil {
+		return err
+	}
+	if c.JSON {
+		return json.NewEncoder(os.Stdout).Encode(states)
+	}
+	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	for _, s := range states {
+		fmt.Fprintf(out, "%s\t%s\t%s\t%d\n", s.Name, s.Address, s.State, s.LeaderPID)
+	}
+	return out.Flush()
+}

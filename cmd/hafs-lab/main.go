@@ -1,0 +1,68 @@
+// hafs-lab keeps nine guests on this machine and breaks them on purpose.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"github.com/rs/zerolog"
+
+	"hafs/lib/exitcode"
+	"hafs/lib/lab"
+)
+
+// commands lists every subcommand; each group has a file of its own.
+type commands struct {
+	Dir   string `help:"Folder of the lab." default:"build/lab" type:"path"`
+	Netns string `help:"Network namespace for a lab that is new." default:"hafs"`
+
+	Up   upCommand   `cmd:"" help:"Make the lab whole: nine guests that answer. What runs is left alone."`
+	Down downCommand `cmd:"" help:"Take the lab away, the guests' disks included. Packed trees stay."`
+	List listCommand `cmd:"" help:"Print the guests: name, address, state, process id of the init."`
+
+	Start  startCommand  `cmd:"" help:"Start guests that are down, with the disks they had."`
+	Stop   stopCommand   `cmd:"" help:"Shut guests down cleanly."`
+	Kill   killCommand   `cmd:"" help:"Take the power of guests away, without a last word on the network."`
+	Freeze freezeCommand `cmd:"" help:"Stop every process of guests at once, as a hung machine does."`
+	Thaw   thawCommand   `cmd:"" help:"Let frozen guests go on."`
+
+	Cut  cutCommand  `cmd:"" help:"Cut the cable of a guest, or the path between two."`
+	Heal healCommand `cmd:"" help:"Take cuts back: those of some guests, or all."`
+
+	Exec execCommand `cmd:"" help:"Run a command on a guest without its network."`
+	Push pushCommand `cmd:"" help:"Copy a file or what a folder holds to a guest without its network."`
+	SSH  sshCommand  `cmd:"" name:"ssh" help:"Reach a guest by ssh."`
+}
+
+const description = `Keeps nine guests (L1-L3, M1-M3, W1-W3) on this machine and breaks them on purpose.
+
+Examples:
+  hafs-lab up
+  hafs-lab kill L1
+  hafs-lab start L1
+  hafs-lab cut M1 M2 --one-way
+  hafs-lab exec M2 -- journalctl -b
+
+Exit status: 0 done, 1 failed, 3 refused, 80 wrong command line. exec and ssh end with the status of what they ran.`
+
+func main() {
+	log := zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: "15:04:05.000"}).With().Timestamp().Logger()
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+
+	var c commands
+	chosen := kong.Parse(&c, kong.Name("hafs-lab"), kong.Description(description), kong.UsageOnError())
+	chosen.BindTo(ctx, (*context.Context)(nil))
+	opened, err := lab.Open(c.Dir, c.Netns, log)
+	if err == nil {
+		err = chosen.Run(opened)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "hafs-lab:", err)
+	}
+	os.Exit(exitcode.Of(err))
+}

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+
+	"hafs/lib/lab"
+)
+
+// guests are the names a command takes. Every name is looked up before the first guest is touched.
+type guests struct {
+	Names []string `arg:"" name:"guest" help:"Names of guests, such as W3."`
+}
+
+func (g guests) each(ctx context.Context, do func(context.Context, lab.Member) error) error {
+	members, err := lab.FindAll(g.Names)
+	if err != nil {
+		return err
+	}
+	for _, m := range members {
+		if err := do(ctx, m); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+type (
+	startCommand  struct{ guests }
+	stopCommand   struct{ guests }
+	killCommand   struct{ guests }
+	freezeCommand struct{ guests }
+	thawCommand   struct{ guests }
+)
+
+func (c *startCommand) Run(ctx context.Context, l *lab.Lab) error  { return c.each(ctx, l.Start) }
+func (c *stopCommand) Run(ctx context.Context, l *lab.Lab) error   { return c.each(ctx, l.Stop) }
+func (c *killCommand) Run(ctx context.Context, l *lab.Lab) error   { return c.each(ctx, l.Kill) }
+func (c *freezeCommand) Run(ctx context.Context, l *lab.Lab) error { return c.each(ctx, l.Freeze) }
+func (c *thawCommand) Run(ctx context.Context, l *lab.Lab) error   { return c.each(ctx, l.Thaw) }

@@ -1,0 +1,224 @@
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Limits of waiting for a guest.
+const (
+	leaderLimit = 10 * time.Second // until its init runs
+	bootLimit   = 60 * time.Second // until its sshd greets
+	stopLimit   = 20 * time.Second // until it has shut itself down
+	killLimit   = 5 * time.Second  // until the kernel has cleared it away
+)
+
+// Start starts a guest that is down, with the disk it had, and returns when its sshd greets. It repairs nothing else.
+func (l *Lab) Start(ctx context.Context, m Member) error {
+	unlock, err := l.lock()
+	if err != nil {
+		return err
+	}
+	err = l.launch(ctx, m)
+	unlock()
+	if err != nil {
+		return err
+	}
+	return l.awaitSSH(ctx, m, bootLimit)
+}
+
+// launch starts the guest's init and returns when it runs. Starting a guest that runs is fine.
+func (l *Lab) launch(ctx context.Context, m Member) error {
+	if l.Leader(m) != 0 {
+		return nil
+	}
+	if _, err := os.Readlink(l.lower(m)); err != nil {
+		return fmt.Errorf("start %s: %w (the lab is not up)", m.Name, err)
+	}
+	l.Log.Info().Str("guest", m.Name).Msg("start")
+	if err := l.clear(ctx, m); err != nil {
+		return fmt.Errorf("start %s: %w", m.Name, err)
+	}
+	if err := l.mount(m, ""); err != nil {
+		return fmt.Errorf("start %s: %w", m.Name, err)
+	}
+	if err := l.spawn(m); err != nil {
+		return fmt.Errorf("start %s: %w", m.Name, err)
+	}
+	err := until(ctx, leaderLimit, func() error {
+		if l.Leader(m) == 0 {
+			return errDown
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("start %s: %w (see %s)", m.Name, err, l.ConsolePath(m))
+	}
+	return l.saveTable()
+}
+
+// spawn starts systemd-nspawn in its cgroups and the namespace, cut off from this program: it outlives it.
+func (l *Lab) spawn(m Member) error {
+	h, err := ourHierarchies()
+	if err != nil {
+		return err
+	}
+	if err := l.makeGroups(h, m); err != nil {
+		return err
+	}
+	console, err := os.Create(l.ConsolePath(m))
+	if err != nil {
+		return err
+	}
+	defer console.Close()
+	command := nspawnCommand(m, l.Root(m), bridge(l.Netns))
+	cmd := exec.Command(command[0], command[1:]...)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = "/", console, console
+	cmd.Env = []string{guestPath}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	closeGroup, err := l.joinUnified(h, m, cmd)
+	if err != nil {
+		return err
+	}
+	defer closeGroup()
+	if err := l.insideNetns(h, &m, cmd.Start); err != nil {
+		return err
+	}
+	go cmd.Wait()
+	return os.WriteFile(l.pidPath(m), []byte(strconv.Itoa(cmd.Process.Pid)+"\n"), 0o644)
+}
+
+// joinUnified lets the command be born in the guest's version 2 group.
+func (l *Lab) joinUnified(h hierarchies, m Member, cmd *exec.Cmd) (func(), error) {
+	if h.unified == "" {
+		return func() {}, nil
+	}
+	group, err := os.Open(l.group(h.unified, m))
+	if err != nil {
+		return nil, err
+	}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.UseCgroupFD, cmd.SysProcAttr.CgroupFD = true, int(group.Fd())
+	return func() { group.Close() }, nil
+}
+
+// Stop shuts the guest down cleanly.
+func (l *Lab) Stop(ctx context.Context, m Member) error {
+	unlock, err := l.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	leader, supervisor := l.Leader(m), l.supervisor(m)
+	if leader == 0 {
+		return nil
+	}
+	l.Log.Info().Str("guest", m.Name).Msg("stop")
+	if l.isFrozen(m) {
+		return fmt.Errorf("stop %s: it is frozen; thaw or kill it", m.Name)
+	}
+	const powerOff = 34 + 4 // SIGRTMIN+4 starts poweroff.target, see systemd(1)
+	if err := unix.Kill(leader, powerOff); err != nil {
+		return fmt.Errorf("stop %s: %w", m.Name, err)
+	}
+	err = until(ctx, stopLimit, func() error {
+		if !gone(leader) || !gone(supervisor) {
+			return errors.New("it still runs")
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("stop %s: %w", m.Name, err)
+	}
+	return l.saveTable()
+}
+
+// Kill takes the guest's power away: everything in it stops at once, the cable goes silent, then all is killed. Killing
+// alone would let the kernel close the guest's connections towards its peers, which a machine without power does not do.
+func (l *Lab) Kill(ctx context.Context, m Member) error {
+	unlock, err := l.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	l.Log.Info().Str("guest", m.Name).Msg("kill")
+	return l.kill(ctx, m)
+}
+
+func (l *Lab) kill(ctx context.Context, m Member) error {
+	if l.Leader(m) != 0 {
+		if err := l.setFrozen(ctx, m, true); err != nil {
+			l.Log.Warn().Err(err).Str("guest", m.Name).Msg("could not freeze it first")
+		}
+	}
+	if err := l.clear(ctx, m); err != nil {
+		return fmt.Errorf("kill %s: %w", m.Name, err)
+	}
+	return l.saveTable()
+}
+
+// clear takes away what is left of a guest's processes and its cable, and leaves its cgroup thawed.
+func (l *Lab) clear(ctx context.Context, m Member) error {
+	if err := l.removeCable(ctx, m); err != nil {
+		return err
+	}
+	leader, supervisor := l.Leader(m), l.supervisor(m)
+	for _, pid := range []int{leader, supervisor} {
+		if pid != 0 {
+			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+				return err
+			}
+		}
+	}
+	if h, err := ourHierarchies(); err == nil && exists(l.group(h.all()[0], m)) {
+		if err := l.setFrozen(ctx, m, false); err != nil && !errors.Is(err, errDown) {
+			return err
+		}
+	}
+	err := until(ctx, killLimit, func() error {
+		if leader != 0 && !gone(leader) || supervisor != 0 && !gone(supervisor) {
+			return errors.New("it still runs")
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if err := os.Remove(l.pidPath(m)); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return nil
+}
+
+// Freeze stops every process of the guest at once, as a hung machine does; its kernel still answers pings.
+func (l *Lab) Freeze(ctx context.Context, m Member) error { return l.freezeOrThaw(ctx, m, true) }
+
+// Thaw lets a frozen guest go on.
+func (l *Lab) Thaw(ctx context.Context, m Member) error { return l.freezeOrThaw(ctx, m, false) }
+
+func (l *Lab) freezeOrThaw(ctx context.Context, m Member, frozen bool) error {
+	unlock, err := l.lock()
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	word := map[bool]string{true: "freeze", false: "thaw"}[frozen]
+	if l.Leader(m) == 0 {
+		return fmt.Errorf("%s %s: %w", word, m.Name, errDown)
+	}
+	l.Log.Info().Str("guest", m.Name).Msg(word)
+	if err := l.setFrozen(ctx, m, frozen); err != nil {
+		return fmt.Errorf("%s %s: %w", word, m.Name, err)
+	}
+	return nil
+}
