@@ -11,6 +11,7 @@ package agree
 import (
 	"cmp"
 	"fmt"
+	"time"
 
 	"hafs/lib/record"
 )
@@ -38,8 +39,9 @@ type Vote struct {
 
 // Answer is a voter's reply to a prepare or an accept.
 type Answer struct {
-	Reason   string         `json:"reason,omitempty"`   // of a no that is not about ballots, for people
-	Chosen   *record.Record `json:"chosen,omitempty"`   // with a no: this generation is decided already
+	Reason   string         `json:"reason,omitempty"`  // of a no that is not about ballots, for people
+	Wait     time.Duration  `json:"wait_ns,omitempty"` // with a reason: it may pass after this long
+	Chosen   *record.Record `json:"chosen,omitempty"`  // with a no: this generation is decided already
 	Yes      bool           `json:"yes"`
 	Promised Ballot         `json:"promised"` // the highest ballot promised; tells a loser what to exceed
 	Accepted Ballot         `json:"accepted"` // with a yes to prepare: the record accepted before, if any

@@ -32,6 +32,8 @@ func (r Refused) Error() string {
 const (
 	roundTime = 500 * time.Millisecond // one question to all members; more than ten times what it takes on a busy machine
 	attempts  = 5                      // of outbidding other proposers
+	rivalTime = 50 * time.Millisecond
+	shortWait = 300 * time.Millisecond
 	// installTime bounds how long the proposer waits for laggards; they learn the generation from the next heartbeat anyway.
 	installTime = 300 * time.Millisecond
 )
@@ -42,24 +44,24 @@ func Choose(ctx context.Context, peers Peers, self string, current, wanted recor
 	members := current.Members()
 	ballot := Ballot{Round: 1, Proposer: self}
 	var refusal error
+	var pause time.Duration
 	for attempt := range attempts {
-		if attempt > 0 { // let a rival finish
-			select {
-			case <-time.After(time.Duration(rand.Int64N(int64(attempt) * int64(50*time.Millisecond)))):
-			case <-ctx.Done():
-				return record.Record{}, ctx.Err()
-			}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return record.Record{}, ctx.Err()
 		}
+		pause = time.Duration(rand.Int64N(int64(attempt+1) * int64(rivalTime))) // lets a rival finish
 		promises := round(ctx, members, func(ctx context.Context, m string) (Answer, error) { return peers.Prepare(ctx, m, ballot, wanted) })
 		if chosen := decided(promises); chosen != nil {
 			install(ctx, peers, current, *chosen)
 			return *chosen, nil
 		}
 		if refusal = judge(members, promises); refusal != nil {
-			ballot = Next(self, ballot, promises)
 			if errors.Is(refusal, ErrNoMajority) {
 				return record.Record{}, refusal
 			}
+			ballot, pause = Next(self, ballot, promises), max(pause, patience(promises))
 			continue
 		}
 		value := Value(promises, wanted)
@@ -72,6 +74,18 @@ func Choose(ctx context.Context, peers Peers, self string, current, wanted recor
 		return value, nil
 	}
 	return record.Record{}, refusal
+}
+
+// patience is how long the voters that object for now ask to wait, if that is short: they hear the file sharing server's silence a
+// moment later than the proposer.
+func patience(answers map[string]Answer) time.Duration {
+	var longest time.Duration
+	for _, a := range answers {
+		if a.Wait <= shortWait {
+			longest = max(longest, a.Wait)
+		}
+	}
+	return longest
 }
 
 func decided(answers map[string]Answer) *record.Record {

@@ -1,0 +1,236 @@
+package link
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hafs/lib/agree"
+	"hafs/lib/record"
+)
+
+// greeting is the first line on the local socket: who asks. hafs-gate names the server whose key opened the session and sends the
+// session's two descriptors along; a command of this server names nobody.
+type greeting struct {
+	From string `json:"from"`
+}
+
+func (d *Daemon) accept(ctx context.Context, socket *net.UnixListener) {
+	for {
+		conn, err := socket.AcceptUnix()
+		if err != nil {
+			return
+		}
+		go d.converse(ctx, conn)
+	}
+}
+
+func (d *Daemon) converse(ctx context.Context, conn *net.UnixConn) {
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	line, files, err := receive(conn)
+	if err != nil {
+		d.Log.Debug().Err(err).Msg("local greeting")
+		return
+	}
+	var hello greeting
+	if err := json.Unmarshal(line, &hello); err != nil {
+		return
+	}
+	if hello.From == "" {
+		_ = serve(conn, func(q Request) Reply { return d.relay(ctx, q) })
+		return
+	}
+	if len(files) != 2 {
+		return
+	}
+	stream := struct {
+		io.Reader
+		io.Writer
+	}{files[0], files[1]}
+	stopStream := context.AfterFunc(ctx, func() { files[0].Close(); files[1].Close() })
+	defer stopStream()
+	_ = serve(stream, func(q Request) Reply { return d.answer(hello.From, q) })
+	files[0].Close()
+	files[1].Close()
+}
+
+// receive reads one message and the descriptors that came with it.
+func receive(conn *net.UnixConn) ([]byte, []*os.File, error) {
+	line, oob := make([]byte, 512), make([]byte, unix.CmsgSpace(2*4))
+	n, oobn, _, _, err := conn.ReadMsgUnix(line, oob)
+	if err != nil {
+		return nil, nil, err
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil {
+		return nil, nil, err
+	}
+	var files []*os.File
+	for _, m := range messages {
+		fds, err := unix.ParseUnixRights(&m)
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, fd := range fds {
+			// Non-blocking, so that Close ends a read that waits.
+			_ = unix.SetNonblock(fd, true)
+			files = append(files, os.NewFile(uintptr(fd), "session"))
+		}
+	}
+	return line[:n], files, nil
+}
+
+// relay answers a command of this server: about what it knows, or by asking another server.
+func (d *Daemon) relay(ctx context.Context, q Request) Reply {
+	if q.Kind == View {
+		return Reply{View: d.view()}
+	}
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	r, err := d.ask(ctx, q.To, q)
+	if err != nil && r.Error == "" {
+		r.Error = err.Error()
+	}
+	return r
+}
+
+func (d *Daemon) view() map[string]Peer {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	view := map[string]Peer{}
+	for name, p := range d.peers {
+		view[name] = p.snapshot()
+	}
+	for name, at := range d.heard {
+		p := view[name]
+		p.Heard = time.Since(at)
+		view[name] = p
+	}
+	return view
+}
+
+// answer answers one question of a server of the cluster, or of this one.
+func (d *Daemon) answer(from string, q Request) Reply {
+	d.mu.Lock()
+	have, confirmed := d.record, d.confirmed
+	if q.Kind == Beat && q.Cluster == have.Cluster {
+		if q.Healthy {
+			d.hear(from, time.Now())
+		}
+		if q.Generation > have.Generation {
+			d.newer[from] = q.Generation
+			d.nudge()
+		}
+	}
+	d.mu.Unlock()
+	if from != d.Settings.Name && q.Cluster != have.Cluster {
+		return Reply{Error: fmt.Sprintf("%s is of cluster %q, not %q", d.Settings.Name, have.Cluster, q.Cluster)}
+	}
+	switch q.Kind {
+	case Beat:
+		return Reply{Facts: d.facts(have)}
+	case Fetch:
+		return Reply{Record: &have}
+	case Inquire:
+		return Reply{Details: d.details(have, confirmed)}
+	case Prepare, Accept:
+		a, err := d.vote(from, q)
+		if err != nil {
+			return Reply{Error: err.Error()}
+		}
+		return Reply{Answer: &a}
+	case Install:
+		if q.Record == nil {
+			return Reply{Error: "install: no record"}
+		}
+		if err := d.install(*q.Record, d.store.Install, "chosen, said "+from); err != nil {
+			return Reply{Error: err.Error()}
+		}
+		return Reply{}
+	}
+	return Reply{Error: fmt.Sprintf("unknown question %q", q.Kind)}
+}
+
+// hear notes a heartbeat that came in; mu is held.
+func (d *Daemon) hear(from string, now time.Time) {
+	d.heard[from] = now
+	if p := d.peers[from]; p != nil {
+		p.hear(now)
+	}
+}
+
+func (d *Daemon) facts(have record.Record) *Facts {
+	f := Facts{Cluster: have.Cluster, Generation: have.Generation}
+	f.Healthy, f.Problem = d.canary.state()
+	var role struct {
+		Generation uint64 `json:"generation"`
+		Fit        bool   `json:"fit"`
+	}
+	if text, err := os.ReadFile(d.Settings.Run("role.json")); err == nil && json.Unmarshal(text, &role) == nil {
+		f.Fit = role.Fit && role.Generation == have.Generation
+	}
+	return &f
+}
+
+func (d *Daemon) details(have record.Record, confirmed bool) *Details {
+	x := Details{Facts: *d.facts(have), Confirmed: confirmed, Peers: d.view()}
+	x.Role, _ = os.ReadFile(d.Settings.Run("role.json"))
+	x.Mirror, _ = os.ReadFile(d.Settings.Run("mirror.json"))
+	for _, text := range []*json.RawMessage{&x.Role, &x.Mirror} {
+		if !json.Valid(*text) {
+			*text = nil
+		}
+	}
+	x.FreeBytes, x.SizeBytes = space(have.DataDirectory)
+	return &x
+}
+
+// vote answers a prepare or an accept. The vote is on disk before the answer is given.
+func (d *Daemon) vote(from string, q Request) (agree.Answer, error) {
+	d.voting.Lock()
+	defer d.voting.Unlock()
+	d.mu.Lock()
+	have, confirmed := d.record, d.confirmed
+	fsHeard := d.heard[have.FS.Name]
+	d.mu.Unlock()
+	if q.Ballot == nil || q.Record == nil {
+		return agree.Answer{}, fmt.Errorf("%s: no ballot or no record", q.Kind)
+	}
+	if have.Generation >= q.Record.Generation {
+		return agree.Answer{Reason: fmt.Sprintf("has generation %d already", have.Generation), Chosen: chosen(have, *q.Record)}, nil
+	}
+	silence := time.Since(fsHeard)
+	if reason := objection(have, *q.Record, from, d.Settings.Name, confirmed, silence, d.Settings.ExaminationTime); reason != "" {
+		return agree.Answer{Reason: reason, Wait: max(0, d.Settings.ExaminationTime-silence)}, nil
+	}
+	vote, err := d.votes.Load(q.Record.Generation)
+	if err != nil {
+		return agree.Answer{}, err
+	}
+	next, a := vote.Prepare(*q.Ballot)
+	if q.Kind == Accept {
+		next, a = vote.Accept(*q.Ballot, *q.Record)
+	}
+	if a.Yes {
+		if err := d.votes.Save(next); err != nil {
+			return agree.Answer{}, err
+		}
+	}
+	return a, nil
+}
+
+// chosen hands out the record of exactly the generation that was asked for.
+func chosen(have, asked record.Record) *record.Record {
+	if have.Generation == asked.Generation {
+		return &have
+	}
+	return nil
+}

@@ -1,0 +1,306 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/crypto/ssh"
+
+	"hafs/lib/agree"
+	"hafs/lib/config"
+	"hafs/lib/record"
+	"hafs/lib/session"
+	"hafs/lib/system"
+)
+
+// Daemon is hafs-linkcheck: it keeps the links this server needs, answers those of others, installs generations that were chosen, and
+// starts hafs-promote and hafs-probe when a verdict calls for them.
+type Daemon struct {
+	Settings config.Settings
+	Dialer   *session.Dialer
+	Machine  system.Machine
+	Log      zerolog.Logger
+	// Start starts a systemd unit without waiting for it.
+	Start func(unit string) error
+
+	store  record.Store
+	votes  agree.Store
+	canary *canary
+	wake   chan struct{}
+
+	voting    sync.Mutex // one question of agreement at a time
+	mu        sync.Mutex
+	record    record.Record
+	confirmed bool
+	peers     map[string]*peerLink
+	heard     map[string]time.Time // when a server's own heartbeat came in last
+	newer     map[string]uint64    // servers seen with a newer generation
+	due       map[string]time.Time // lost servers, and when to report them next
+	started   time.Time
+}
+
+type peerLink struct {
+	*peer
+	address string
+	stop    context.CancelFunc
+}
+
+// Run works until ctx ends.
+func (d *Daemon) Run(ctx context.Context) error {
+	d.store = record.Store{Machine: d.Machine, Directory: d.Settings.StateDirectory}
+	d.votes = agree.Store{Machine: d.Machine, Path: d.Settings.State("vote.json")}
+	d.wake = make(chan struct{}, 1)
+	d.peers, d.heard, d.newer, d.due = map[string]*peerLink{}, map[string]time.Time{}, map[string]uint64{}, map[string]time.Time{}
+	d.started = time.Now()
+	if err := d.load(ctx); err != nil {
+		return err
+	}
+	d.canary = &canary{directory: d.record.DataDirectory, worked: time.Now()}
+	go d.canary.run(ctx)
+	d.confirmed = d.confirmedBefore()
+
+	socket, err := listen(d.Settings.Run("link.sock"))
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	go d.accept(ctx, socket)
+	system.Ready(ctx, func() bool { return d.mu.TryLock() && func() bool { d.mu.Unlock(); return true }() })
+	d.Log.Info().Uint64("generation", d.record.Generation).Bool("confirmed", d.confirmed).Msg("watching")
+	for {
+		next := d.reconcile(ctx)
+		timer := time.NewTimer(next)
+		select {
+		case <-d.wake:
+		case <-timer.C:
+		case <-ctx.Done():
+			timer.Stop()
+			return nil
+		}
+		timer.Stop()
+	}
+}
+
+// load waits for the first generation: a server that is only being deployed has none yet.
+func (d *Daemon) load(ctx context.Context) error {
+	for waiting := false; ; waiting = true {
+		r, err := d.store.Current()
+		if err == nil {
+			if _, known := r.Server(d.Settings.Name); !known {
+				return fmt.Errorf("this server is %q in its settings, which the record %s does not list", d.Settings.Name, r)
+			}
+			d.record = r
+			return nil
+		}
+		if !errors.Is(err, record.ErrNone) {
+			return err
+		}
+		if !waiting {
+			d.Log.Warn().Msg("no generation yet: waiting for the first one (hafs-promote init)")
+		}
+		sleep(ctx, time.Second)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+}
+
+func (d *Daemon) nudge() {
+	select {
+	case d.wake <- struct{}{}:
+	default:
+	}
+}
+
+// reconcile brings links, confirmation and reports in line with the record and the verdicts; it returns when to look again at
+// the latest.
+func (d *Daemon) reconcile(ctx context.Context) time.Duration {
+	d.learn(ctx)
+	d.adjustLinks(ctx)
+	d.confirm()
+	return d.report()
+}
+
+// adjustLinks starts the links that are wanted and stops the others.
+func (d *Daemon) adjustLinks(ctx context.Context) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	wanted := map[string]bool{}
+	for _, name := range Wanted(d.record, d.Settings.Name, d.confirmed) {
+		s, _ := d.record.Server(name)
+		wanted[name] = true
+		if running := d.peers[name]; running != nil && running.address == s.Address {
+			continue
+		} else if running != nil {
+			running.stop()
+		}
+		linking, stop := context.WithCancel(ctx)
+		p := newPeer(name, d.streamTo(s), d.Settings.ExaminationTime)
+		p.question, p.answered, p.changed = d.heartbeat, d.onAnswer, d.onVerdict
+		d.peers[name] = &peerLink{peer: p, address: s.Address, stop: stop}
+		go p.run(linking)
+	}
+	for name, running := range d.peers {
+		if !wanted[name] {
+			running.stop()
+			delete(d.peers, name)
+		}
+	}
+}
+
+func (d *Daemon) heartbeat() Request {
+	healthy, _ := d.canary.state()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return Request{Kind: Beat, Cluster: d.record.Cluster, Generation: d.record.Generation, Healthy: healthy}
+}
+
+func (d *Daemon) onAnswer(name string, f Facts) {
+	d.mu.Lock()
+	newer := f.Cluster == d.record.Cluster && f.Generation > d.record.Generation
+	if newer {
+		d.newer[name] = f.Generation
+	}
+	back := f.Fit && d.record.Role(name) == record.RoleFailed && d.record.Role(d.Settings.Name) == record.RoleFS && !time.Now().Before(d.due["probe"])
+	if back {
+		d.due["probe"] = time.Now().Add(2 * d.Settings.ExaminationTime)
+	}
+	settled := d.confirmed
+	d.mu.Unlock()
+	if newer || !settled {
+		d.nudge()
+	}
+	if back && settled {
+		d.start("hafs-probe.service")
+	}
+}
+
+func (d *Daemon) onVerdict(name string, from, to Verdict) {
+	d.mu.Lock()
+	member := d.record.Role(name) != record.RoleFailed
+	d.mu.Unlock()
+	switch {
+	case to == Lost && member:
+		d.Log.Warn().Str("event", "lost").Str("peer", name).Dur("examination_ms", d.Settings.ExaminationTime).Msg("link lost")
+	case to == Alive && from == Lost:
+		d.Log.Info().Str("event", "back").Str("peer", name).Msg("link is back")
+	}
+	d.nudge()
+}
+
+// report starts a promotion for each lost server that is this one's to report, and returns when the next one is due.
+func (d *Daemon) report() time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	const idle = time.Hour
+	if !d.confirmed {
+		return 100 * time.Millisecond
+	}
+	lost := map[string]bool{}
+	for name, p := range d.peers {
+		if p.snapshot().Verdict == Lost {
+			lost[name] = true
+		}
+	}
+	reports := map[string]time.Duration{}
+	for _, r := range Reports(d.record, d.Settings.Name, lost, d.Settings.ExaminationTime/2) {
+		reports[r.Server] = r.After
+	}
+	for name := range d.due {
+		if _, still := reports[name]; !still && name != "probe" {
+			delete(d.due, name)
+		}
+	}
+	now, next := time.Now(), idle
+	for name, after := range reports {
+		if _, waiting := d.due[name]; !waiting {
+			d.due[name] = now.Add(after)
+		}
+		if !now.Before(d.due[name]) {
+			d.start("hafs-promote@" + name + ".service")
+			d.due[name] = now.Add(2 * d.Settings.ExaminationTime) // try again while nothing has changed
+		}
+		next = min(next, time.Until(d.due[name]))
+	}
+	return max(next, time.Millisecond)
+}
+
+func (d *Daemon) start(unit string) {
+	go func() {
+		if err := d.Start(unit); err != nil {
+			d.Log.Error().Err(err).Str("unit", unit).Msg("cannot start")
+		}
+	}()
+}
+
+// streamTo dials a server and asks its hafs-gate for a link.
+func (d *Daemon) streamTo(s record.Server) dialer {
+	return func(ctx context.Context) (io.ReadWriteCloser, error) {
+		client, err := d.Dialer.Dial(ctx, s.Name, s.Address)
+		if err != nil {
+			return nil, err
+		}
+		stream, err := openLink(client)
+		if err != nil {
+			client.Close()
+			return nil, fmt.Errorf("open link to %s: %w", s.Name, err)
+		}
+		return stream, nil
+	}
+}
+
+type sshStream struct {
+	io.Reader
+	io.WriteCloser
+	client *ssh.Client
+}
+
+func (s sshStream) Close() error { return s.client.Close() }
+
+func openLink(client *ssh.Client) (io.ReadWriteCloser, error) {
+	s, err := client.NewSession()
+	if err != nil {
+		return nil, err
+	}
+	in, err := s.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Start("link"); err != nil {
+		return nil, err
+	}
+	return sshStream{Reader: out, WriteCloser: in, client: client}, nil
+}
+
+func listen(path string) (*net.UnixListener, error) {
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	return l, os.Chmod(path, 0o600)
+}
+
+// confirmedBefore says whether this server had its record confirmed since it booted: the run directory does not survive a boot.
+func (d *Daemon) confirmedBefore() bool {
+	text, err := os.ReadFile(d.Settings.Run("confirmed"))
+	if err != nil {
+		return false
+	}
+	_, err = strconv.ParseUint(string(text), 10, 64)
+	return err == nil
+}

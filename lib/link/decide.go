@@ -1,0 +1,99 @@
+package link
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"hafs/lib/record"
+)
+
+// Report is a promotion to be started.
+type Report struct {
+	Server string
+	After  time.Duration // unless the record has changed by then
+}
+
+// Reports decides which lost servers this one has to report, and how soon. The first watcher in the record's order (FS, then the
+// DRS1s) that is not lost itself reports at once, the next one waits, and so on: agreement would cope with all at the same time, but
+// rivals cost rounds.
+func Reports(r record.Record, self string, lost map[string]bool, pause time.Duration) []Report {
+	watchers := slices.DeleteFunc(r.Watchers(), func(w string) bool { return lost[w] })
+	rank := slices.Index(watchers, self)
+	if rank < 0 {
+		return nil
+	}
+	var reports []Report
+	for _, name := range r.Members() {
+		if lost[name] && name != self {
+			reports = append(reports, Report{Server: name, After: time.Duration(rank) * pause})
+		}
+	}
+	return reports
+}
+
+// Wanted decides to whom a server keeps a link: watchers to everybody, so that whoever has to act can ask all without a handshake; a
+// server whose record is not confirmed yet to everybody too, until it is.
+func Wanted(r record.Record, self string, confirmed bool) []string {
+	if confirmed && !slices.Contains(r.Watchers(), self) {
+		return nil
+	}
+	var names []string
+	for _, s := range r.Servers {
+		if s.Name != self {
+			names = append(names, s.Name)
+		}
+	}
+	return names
+}
+
+// Standing is the judgement over this server's own record after asking the others.
+type Standing struct {
+	Confirmed bool   // a majority of the members has this generation, and nobody a newer one
+	Newer     string // a server that has a newer one
+}
+
+// Stand decides whether a server that was away may believe its record. generations holds what the others answered.
+func Stand(r record.Record, self string, generations map[string]uint64) Standing {
+	same := 0
+	for _, name := range r.Members() {
+		if g, answered := generations[name]; name == self || answered && g == r.Generation {
+			same++
+		}
+	}
+	var newest uint64
+	standing := Standing{}
+	for _, name := range slices.Sorted(maps.Keys(generations)) {
+		if g := generations[name]; g > r.Generation && g > newest {
+			newest, standing.Newer = g, name
+		}
+	}
+	standing.Confirmed = standing.Newer == "" && len(r.Members()) > 0 && same >= r.Majority()
+	return standing
+}
+
+// objection is why a member does not vote for a record, whatever the ballot; empty when it has none.
+//
+// The file sharing server's heartbeats count as a promise: whoever heard one within the examination time does not help to replace it. So one DRS1 that
+// cannot reach FS while the others can is its own failure, not FS's. FS itself may hand its role over.
+func objection(have, wanted record.Record, from, self string, confirmed bool, fsSilence, examination time.Duration) string {
+	replaced := have.FS.Name != wanted.FS.Name
+	switch {
+	case !confirmed:
+		return "does not know yet whether its own generation is the newest"
+	case wanted.Cluster != have.Cluster:
+		return fmt.Sprintf("is of cluster %q", have.Cluster)
+	case wanted.Generation != have.Generation+1:
+		return fmt.Sprintf("has generation %d, so %d is not the next", have.Generation, wanted.Generation)
+	case have.Role(from) == record.RoleNone || have.Role(from) == record.RoleFailed:
+		return fmt.Sprintf("%s is no member in generation %d", from, have.Generation)
+	case have.Role(self) == record.RoleFailed:
+		return "has failed itself in this generation"
+	case replaced && from != have.FS.Name && self == have.FS.Name:
+		return "is the file sharing server and works"
+	case replaced && from != have.FS.Name && fsSilence < examination:
+		return fmt.Sprintf("heard the file sharing server %s %d ms ago", have.FS.Name, fsSilence.Milliseconds())
+	}
+	return ""
+}
