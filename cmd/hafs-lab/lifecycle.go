@@ -11,14 +11,34 @@ import (
 )
 
 type upCommand struct {
-	Tree string `help:"Packed Debian tree to make new guests from; the newest in the lab's folder if not given." type:"existingfile"`
+	Tree   string `help:"Packed Debian tree to make new guests from; the newest in the lab's folder if not given." type:"path"`
+	DryRun bool   `help:"Print what would be done, a line each, and do nothing."`
 }
 
-func (c *upCommand) Run(ctx context.Context, l *lab.Lab) error { return l.Up(ctx, c.Tree) }
+func (c *upCommand) Run(ctx context.Context, l *lab.Lab) error {
+	if c.DryRun {
+		return printPlan(l.PlanUp())
+	}
+	return l.Up(ctx, c.Tree)
+}
 
-type downCommand struct{}
+type downCommand struct {
+	DryRun bool `help:"Print what would be done, a line each, and do nothing."`
+}
 
-func (c *downCommand) Run(ctx context.Context, l *lab.Lab) error { return l.Down(ctx) }
+func (c *downCommand) Run(ctx context.Context, l *lab.Lab) error {
+	if c.DryRun {
+		return printPlan(l.PlanDown())
+	}
+	return l.Down(ctx)
+}
+
+func printPlan(steps []lab.Step, err error) error {
+	for _, step := range steps {
+		fmt.Println(step)
+	}
+	return err
+}
 
 type listCommand struct {
 	JSON bool `help:"Print JSON."`

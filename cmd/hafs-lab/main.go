@@ -50,6 +50,7 @@ Examples:
 Exit status: 0 done, 1 failed, 3 refused, 80 wrong command line. exec and ssh end with the status of what they ran.`
 
 func main() {
+	zerolog.TimeFieldFormat = zerolog.TimeFormatUnixMs
 	log := zerolog.New(zerolog.ConsoleWriter{Out: os.Stderr, TimeFormat: "15:04:05.000"}).With().Timestamp().Logger()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -5,9 +5,6 @@ import (
 	"fmt"
 )
 
-// Cuts are the cuts in force.
-func (l *Lab) Cuts() ([]Cut, error) { return l.cuts() }
-
 // Cut cuts one more cable.
 func (l *Lab) Cut(ctx context.Context, c Cut) error {
 	return l.changeCuts(ctx, "cut", func(cuts []Cut) []Cut { return AddCut(cuts, c) })
@@ -24,7 +21,7 @@ func (l *Lab) changeCuts(ctx context.Context, word string, change func([]Cut) []
 		return err
 	}
 	defer unlock()
-	cuts, err := l.cuts()
+	cuts, err := l.Cuts()
 	if err != nil {
 		return fmt.Errorf("%s: %w", word, err)
 	}

@@ -7,53 +7,53 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
 // Down takes the whole lab away, guests' disks included, and keeps only packed trees. A lab that is not there is fine.
 func (l *Lab) Down(ctx context.Context) error {
-	if !exists(l.Dir) {
-		return nil
+	steps, err := l.PlanDown()
+	if err != nil || len(steps) == 0 {
+		return err
 	}
 	unlock, err := l.lock()
 	if err != nil {
 		return err
 	}
 	defer unlock()
-	if exists(l.TablePath()) {
-		if err := l.removeGuests(ctx); err != nil {
-			return fmt.Errorf("down: %w", err)
+	for _, step := range steps {
+		if step.Do != doKill { // kill says so itself
+			l.Log.Info().Msg(step.String())
 		}
-		if err := l.removeNetwork(ctx); err != nil {
-			return fmt.Errorf("down: %w", err)
+		switch step.Do {
+		case doKill:
+			err = l.kill(ctx, step.Guest)
+		case doUnmount:
+			// The kernel may still hold the tree for a moment after the last process is gone.
+			err = until(ctx, killLimit, func() error { return unmountAll(l.Root(step.Guest)) })
+		case undoNetwork:
+			err = l.removeNetwork(ctx)
+		case undoGroups:
+			err = l.removeGroups(ctx)
+		case undoInstances:
+			err = l.restoreInstances()
+		case undoFiles:
+			err = l.removeFiles()
+		default:
+			err = fmt.Errorf("no way to do it")
 		}
-		if err := l.removeGroups(ctx); err != nil {
-			return fmt.Errorf("down: %w", err)
-		}
-	}
-	if err := l.restoreInstances(); err != nil {
-		return fmt.Errorf("down: %w", err)
-	}
-	return l.removeFiles()
-}
-
-func (l *Lab) removeGuests(ctx context.Context) error {
-	for _, m := range Members() {
-		if l.supervisor(m) != 0 {
-			l.Log.Info().Str("guest", m.Name).Msg("kill")
-		}
-		if exists(l.netnsPath()) {
-			if err := l.kill(ctx, m); err != nil {
-				return err
-			}
-		}
-		if err := until(ctx, 5*time.Second, func() error { return unmountAll(l.Root(m)) }); err != nil {
-			return err
+		if err != nil {
+			return fmt.Errorf("down: %s: %w", step, err)
 		}
 	}
 	return nil
+}
+
+// PlanDown is what Down would do, a line each.
+func (l *Lab) PlanDown() ([]Step, error) {
+	f, err := l.facts()
+	return planDown(f), err
 }
 
 // removeFiles removes the state, the table last: as long as it is there, another Down goes on where this one stopped.
@@ -62,7 +62,6 @@ func (l *Lab) removeFiles() error {
 	if err != nil {
 		return err
 	}
-	l.Log.Info().Str("dir", l.Dir).Msg("remove files")
 	for _, e := range found {
 		name := e.Name()
 		packed := strings.HasPrefix(name, "rootfs-") && strings.HasSuffix(name, ".tar")

@@ -32,7 +32,7 @@ func common(publicKey string) []entry {
 		// UsePAM off halves the time of a login. It makes sshd refuse accounts whose password field is "!" rather than "*".
 		{path: "etc/ssh/sshd_config.d/10-lab.conf", mode: 0o644, text: "UsePAM no\nPasswordAuthentication no\n" +
 			"KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nUseDNS no\n" +
-			"HostKey /etc/ssh/ssh_host_ed25519_key\n"},
+			"HostKey /" + hostKeyPath + "\n"},
 		{path: "etc/systemd/journald.conf.d/10-lab.conf", mode: 0o644,
 			text: "[Journal]\nStorage=persistent\nSystemMaxUse=32M\nRateLimitIntervalSec=0\n"},
 		{path: "etc/hosts", mode: 0o644, text: "127.0.0.1 localhost\n"},
@@ -44,6 +44,11 @@ func common(publicKey string) []entry {
 	}
 	return all
 }
+
+const (
+	hostKeyPath   = "etc/ssh/ssh_host_ed25519_key"
+	hostPublicKey = hostKeyPath + ".pub"
+)
 
 const addressUnit = `[Unit]
 Description=The guest's own address
@@ -68,8 +73,8 @@ func own(m Member, machineID string, key hostKey) []entry {
 	return []entry{
 		{path: "etc/hostname", mode: 0o644, text: m.Name + "\n"},
 		{path: "etc/machine-id", mode: 0o444, text: machineID + "\n"},
-		{path: "etc/ssh/ssh_host_ed25519_key", mode: 0o600, text: key.private},
-		{path: "etc/ssh/ssh_host_ed25519_key.pub", mode: 0o644, text: key.public},
+		{path: hostKeyPath, mode: 0o600, text: key.private},
+		{path: hostPublicKey, mode: 0o644, text: key.public},
 		{path: unit, mode: 0o644, text: fmt.Sprintf(addressUnit, m.Address, prefixLength)},
 		{path: "etc/systemd/system/multi-user.target.wants/lab-address.service", link: "/" + unit},
 		{path: "etc/systemd/system/network-online.target.wants/lab-address.service", link: "/" + unit},

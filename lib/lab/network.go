@@ -3,26 +3,19 @@ package lab
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"strings"
-	"time"
 )
 
-// makeNetwork makes the namespace and its bridge, unless the lab has them already.
+// makeNetwork makes the namespace and its bridge. Cuts of an earlier namespace are no more.
 func (l *Lab) makeNetwork(ctx context.Context) error {
-	if exists(l.netnsPath()) {
-		return nil
-	}
-	l.Log.Info().Str("netns", l.Netns).Msg("make network")
 	if err := os.Remove(l.cutsPath()); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for _, step := range networkSteps(l.Netns) {
 		if err := run(ctx, step, ""); err != nil {
-			return fmt.Errorf("make network: %w", err)
+			return err
 		}
 	}
 	return nil
@@ -62,34 +55,4 @@ func (l *Lab) applyCuts(ctx context.Context, cuts []Cut) error {
 		return err
 	}
 	return writeJSON(l.cutsPath(), cuts)
-}
-
-// awaitSSH returns when the guest's sshd greets.
-func (l *Lab) awaitSSH(ctx context.Context, m Member, limit time.Duration) error {
-	err := until(ctx, limit, func() error {
-		return l.insideNetns(hierarchies{}, nil, func() error { return greeted(m.Address) })
-	})
-	if err != nil {
-		return fmt.Errorf("%s: no greeting from sshd: %w (see %s)", m.Name, err, l.ConsolePath(m))
-	}
-	return nil
-}
-
-func greeted(address string) error {
-	conn, err := net.DialTimeout("tcp", net.JoinHostPort(address, "22"), 500*time.Millisecond)
-	if err != nil {
-		return err
-	}
-	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(2 * time.Second)); err != nil {
-		return err
-	}
-	greeting := make([]byte, 4)
-	if _, err := conn.Read(greeting); err != nil {
-		return err
-	}
-	if string(greeting) != "SSH-" {
-		return fmt.Errorf("greeting starts with %q", greeting)
-	}
-	return nil
 }

@@ -16,12 +16,12 @@ import (
 // Limits of waiting for a guest.
 const (
 	leaderLimit = 10 * time.Second // until its init runs
-	bootLimit   = 60 * time.Second // until its sshd greets
+	bootLimit   = 60 * time.Second // until it takes a login
 	stopLimit   = 20 * time.Second // until it has shut itself down
 	killLimit   = 5 * time.Second  // until the kernel has cleared it away
 )
 
-// Start starts a guest that is down, with the disk it had, and returns when its sshd greets. It repairs nothing else.
+// Start starts a guest that is down, with the disk it had, and returns when it takes a login. It repairs nothing else.
 func (l *Lab) Start(ctx context.Context, m Member) error {
 	unlock, err := l.lock()
 	if err != nil {
@@ -32,7 +32,7 @@ func (l *Lab) Start(ctx context.Context, m Member) error {
 	if err != nil {
 		return err
 	}
-	return l.awaitSSH(ctx, m, bootLimit)
+	return l.AwaitLogins(ctx, []Member{m}, bootLimit)
 }
 
 // launch starts the guest's init and returns when it runs. Starting a guest that runs is fine.
@@ -151,11 +151,11 @@ func (l *Lab) Kill(ctx context.Context, m Member) error {
 		return err
 	}
 	defer unlock()
-	l.Log.Info().Str("guest", m.Name).Msg("kill")
 	return l.kill(ctx, m)
 }
 
 func (l *Lab) kill(ctx context.Context, m Member) error {
+	l.Log.Info().Str("guest", m.Name).Msg("kill")
 	if l.Leader(m) != 0 {
 		if err := l.setFrozen(ctx, m, true); err != nil {
 			l.Log.Warn().Err(err).Str("guest", m.Name).Msg("could not freeze it first")

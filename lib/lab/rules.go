@@ -27,6 +27,9 @@ func (c Cut) String() string {
 
 func (c Cut) touches(name string) bool { return c.From == name || c.To == name }
 
+// isolated is whether a guest reaches nobody.
+func isolated(cuts []Cut, name string) bool { return slices.Contains(cuts, Cut{From: name}) }
+
 // AddCut is the cuts with one more. The same cut twice is one cut.
 func AddCut(cuts []Cut, c Cut) []Cut {
 	if slices.Contains(cuts, c) {

@@ -53,7 +53,8 @@ func (l *Lab) saveTable() error {
 	return writeJSON(l.TablePath(), TableOf(l.Netns, l.KeyPath(), leaders))
 }
 
-func (l *Lab) cuts() ([]Cut, error) {
+// Cuts are the cuts in force.
+func (l *Lab) Cuts() ([]Cut, error) {
 	cuts := []Cut{}
 	err := readJSON(l.cutsPath(), &cuts)
 	if errors.Is(err, fs.ErrNotExist) {

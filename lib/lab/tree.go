@@ -36,6 +36,11 @@ func (l *Lab) unpack(ctx context.Context, packed string) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if packed == "" {
+		if packed, err = l.newestTree(); err != nil {
+			return "", err
+		}
+	}
 	info, err := os.Stat(packed)
 	if err != nil {
 		return "", err
@@ -45,7 +50,6 @@ func (l *Lab) unpack(ctx context.Context, packed string) (string, error) {
 	if exists(tree) {
 		return tree, nil
 	}
-	l.Log.Info().Str("tree", packed).Msg("unpack")
 	litter := tree + ".new"
 	if err := os.RemoveAll(litter); err != nil {
 		return "", err
@@ -119,8 +123,7 @@ func (l *Lab) mount(m Member, tree string) error {
 			return fmt.Errorf("mount overlay on %s: %w", l.Root(m), err)
 		}
 	}
-	public := filepath.Join(l.upper(m), "etc/ssh/ssh_host_ed25519_key.pub")
-	if exists(public) {
+	if exists(filepath.Join(l.upper(m), hostPublicKey)) {
 		return nil
 	}
 	id := make([]byte, 16)
@@ -140,7 +143,6 @@ func isMounted(dir string) bool {
 	}
 	return inner.Dev != outer.Dev
 }
-
 
 // removeTree removes a tree that may hold files marked immutable.
 func removeTree(dir string) error {

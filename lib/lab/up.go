@@ -9,13 +9,12 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"sync"
 
 	"golang.org/x/sys/unix"
 )
 
 // Up makes the lab whole: it makes what is missing, starts who is down, and leaves alone what runs, cuts and frozen
-// guests included. It returns when every guest that is reachable greets. tree is a packed Debian tree; "" stands for
+// guests included. It returns when every guest that is reachable takes a login. tree is a packed Debian tree; "" stands for
 // the newest in the lab's folder.
 func (l *Lab) Up(ctx context.Context, tree string) error {
 	unix.Umask(0o022) // a guest whose root folder others cannot enter does not boot
@@ -26,72 +25,86 @@ func (l *Lab) Up(ctx context.Context, tree string) error {
 	if err != nil {
 		return err
 	}
-	err = l.build(ctx, tree)
+	err = l.raise(ctx, tree)
 	unlock()
 	if err != nil {
 		return fmt.Errorf("up: %w", err)
 	}
-	return l.awaitAll(ctx)
+	return l.AwaitLogins(ctx, Members(), bootLimit)
 }
 
-func (l *Lab) build(ctx context.Context, packed string) error {
-	if exists(l.netnsPath()) && !exists(l.TablePath()) {
-		return fmt.Errorf("network namespace %s is somebody else's: take down the lab it belongs to, or name another", l.Netns)
-	}
-	if err := l.makeKey(); err != nil {
-		return err
-	}
-	tree, err := l.chooseTree(ctx, packed)
+func (l *Lab) raise(ctx context.Context, packed string) error {
+	f, err := l.facts()
 	if err != nil {
 		return err
 	}
-	if err := l.saveTable(); err != nil {
-		return err
+	if f.Netns && !f.Table {
+		return fmt.Errorf("network namespace %s is somebody else's: take down the lab it belongs to, or name another", l.Netns)
 	}
-	if err := l.raiseInstances(); err != nil {
-		return err
-	}
-	if err := l.makeNetwork(ctx); err != nil {
-		return err
-	}
-	for _, m := range Members() {
-		if err := l.mount(m, tree); err != nil {
-			return fmt.Errorf("%s: %w", m.Name, err)
+	tree := ""
+	for _, step := range planUp(f) {
+		if step.Do != doStart { // launch says so itself
+			l.Log.Info().Msg(step.String())
+		}
+		switch step.Do {
+		case doKey:
+			err = l.makeKey()
+		case doTable:
+			err = l.saveTable()
+		case doInstances:
+			err = l.raiseInstances(f.Instances)
+		case doNetwork:
+			err = l.makeNetwork(ctx)
+		case doTree:
+			tree, err = l.unpack(ctx, packed)
+		case doMake:
+			err = l.mount(step.Guest, tree)
+		case doStart:
+			err = l.launch(ctx, step.Guest)
+		default:
+			err = fmt.Errorf("no way to do it")
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", step, err)
 		}
 	}
 	if err := l.saveAccess(); err != nil {
 		return err
 	}
-	for _, m := range Members() {
-		if err := l.launch(ctx, m); err != nil {
-			return err
-		}
-	}
 	return l.saveTable()
 }
 
-// chooseTree unpacks a tree only when a guest is still to be made.
-func (l *Lab) chooseTree(ctx context.Context, packed string) (string, error) {
-	needed := false
+// PlanUp is what Up would do, a line each.
+func (l *Lab) PlanUp() ([]Step, error) {
+	f, err := l.facts()
+	return planUp(f), err
+}
+
+// facts looks at the machine.
+func (l *Lab) facts() (facts, error) {
+	text, err := os.ReadFile(instancesFile)
+	if err != nil {
+		return facts{}, err
+	}
+	f := facts{
+		Key:   exists(l.KeyPath()) && exists(l.KeyPath()+".pub"),
+		Table: exists(l.TablePath()),
+		Netns: exists(l.netnsPath()),
+		Made:  map[string]bool{}, Running: map[string]bool{}, Supervised: map[string]bool{},
+		Raised: exists(l.instancesPath()),
+	}
+	if f.Instances, err = strconv.Atoi(strings.TrimSpace(string(text))); err != nil {
+		return facts{}, err
+	}
 	for _, m := range Members() {
-		needed = needed || !exists(l.lower(m))
+		f.Made[m.Name] = exists(l.lower(m)) && exists(filepath.Join(l.upper(m), hostPublicKey))
+		f.Running[m.Name] = l.Leader(m) != 0
+		f.Supervised[m.Name] = l.supervisor(m) != 0
 	}
-	if !needed {
-		return "", nil
-	}
-	if packed == "" {
-		var err error
-		if packed, err = l.newestTree(); err != nil {
-			return "", err
-		}
-	}
-	return l.unpack(ctx, packed)
+	return f, nil
 }
 
 func (l *Lab) makeKey() error {
-	if exists(l.KeyPath()) && exists(l.KeyPath()+".pub") {
-		return nil
-	}
 	key, err := newKey("hafs-lab")
 	if err != nil {
 		return err
@@ -106,7 +119,7 @@ func (l *Lab) makeKey() error {
 func (l *Lab) saveAccess() error {
 	var known strings.Builder
 	for _, m := range Members() {
-		public, err := os.ReadFile(filepath.Join(l.upper(m), "etc/ssh/ssh_host_ed25519_key.pub"))
+		public, err := os.ReadFile(filepath.Join(l.upper(m), hostPublicKey))
 		if err != nil {
 			return err
 		}
@@ -118,57 +131,14 @@ func (l *Lab) saveAccess() error {
 	return os.WriteFile(l.SSHConfigPath(), []byte(sshConfig(l.KeyPath(), l.KnownHostsPath())), 0o644)
 }
 
-// awaitAll waits for all guests at the same time; frozen and cut ones are not waited for.
-func (l *Lab) awaitAll(ctx context.Context) error {
-	cuts, err := l.cuts()
-	if err != nil {
-		return err
-	}
-	var group sync.WaitGroup
-	problems := make([]error, len(Members()))
-	for i, m := range Members() {
-		if l.isFrozen(m) || unreachable(cuts, m) {
-			l.Log.Warn().Str("guest", m.Name).Msg("frozen or cut off, so not waited for")
-			continue
-		}
-		group.Go(func() {
-			problems[i] = l.awaitSSH(ctx, m, bootLimit)
-			if problems[i] == nil {
-				l.Log.Info().Str("guest", m.Name).Str("address", m.Address).Msg("answers")
-			}
-		})
-	}
-	group.Wait()
-	return errors.Join(problems...)
-}
-
-func unreachable(cuts []Cut, m Member) bool {
-	for _, c := range cuts {
-		if c.From == m.Name && c.To == "" {
-			return true
-		}
-	}
-	return false
-}
-
-const (
-	instancesFile = "/proc/sys/fs/inotify/max_user_instances"
-	instances     = 1024 // nine guests need some 7 each, and root's share is one for the whole machine
-)
+const instancesFile = "/proc/sys/fs/inotify/max_user_instances"
 
 // raiseInstances raises the machine's limit of inotify instances, and notes what it was.
-func (l *Lab) raiseInstances() error {
-	text, err := os.ReadFile(instancesFile)
-	if err != nil {
-		return err
-	}
-	now, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil || now >= instances {
-		return err
-	}
-	l.Log.Info().Int("was", now).Int("is", instances).Msg("raise fs.inotify.max_user_instances")
-	if err := os.WriteFile(l.instancesPath(), text, 0o644); err != nil {
-		return err
+func (l *Lab) raiseInstances(now int) error {
+	if !exists(l.instancesPath()) {
+		if err := os.WriteFile(l.instancesPath(), []byte(strconv.Itoa(now)+"\n"), 0o644); err != nil {
+			return err
+		}
 	}
 	return os.WriteFile(instancesFile, []byte(strconv.Itoa(instances)), 0)
 }
