@@ -32,7 +32,15 @@ type (
 	thawCommand   struct{ guests }
 )
 
-func (c *startCommand) Run(ctx context.Context, l *lab.Lab) error  { return c.each(ctx, l.Start) }
+// Run starts all of them before it waits for the first.
+func (c *startCommand) Run(ctx context.Context, l *lab.Lab) error {
+	members, err := lab.FindAll(c.Names)
+	if err != nil {
+		return err
+	}
+	return l.Start(ctx, members...)
+}
+
 func (c *stopCommand) Run(ctx context.Context, l *lab.Lab) error   { return c.each(ctx, l.Stop) }
 func (c *killCommand) Run(ctx context.Context, l *lab.Lab) error   { return c.each(ctx, l.Kill) }
 func (c *freezeCommand) Run(ctx context.Context, l *lab.Lab) error { return c.each(ctx, l.Freeze) }

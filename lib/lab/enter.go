@@ -8,10 +8,16 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ErrFrozen is what running something on a frozen guest comes to: it would hang.
 var ErrFrozen = errors.New("the guest is frozen")
+
+// cancelLimit is how long a command that is told to end may take over it.
+const cancelLimit = 2 * time.Second
 
 // Streams are what a command reads and writes.
 type Streams struct {
@@ -36,6 +42,9 @@ func (l *Lab) Exec(ctx context.Context, m Member, command []string, streams Stre
 	enter := enterCommand(leader, command)
 	cmd := exec.CommandContext(ctx, enter[0], enter[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = streams.In, streams.Out, streams.Err
+	// nsenter waits for the command as its child and passes no signal on, so the command gets it from here.
+	cmd.Cancel = func() error { return signalChildren(cmd.Process.Pid, unix.SIGTERM) }
+	cmd.WaitDelay = cancelLimit
 	closeGroup, err := l.joinUnified(h, m, cmd)
 	if err != nil {
 		return 0, fmt.Errorf("exec on %s: %w", m.Name, err)

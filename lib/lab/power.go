@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"syscall"
 	"time"
@@ -21,18 +23,22 @@ const (
 	killLimit   = 5 * time.Second  // until the kernel has cleared it away
 )
 
-// Start starts a guest that is down, with the disk it had, and returns when it takes a login. It repairs nothing else.
-func (l *Lab) Start(ctx context.Context, m Member) error {
+// Start starts guests that are down, with the disks they had, and returns when they take a login. It repairs nothing else.
+func (l *Lab) Start(ctx context.Context, members ...Member) error {
 	unlock, err := l.lock()
 	if err != nil {
 		return err
 	}
-	err = l.launch(ctx, m)
+	for _, m := range members {
+		if err = l.launch(ctx, m); err != nil {
+			break
+		}
+	}
 	unlock()
 	if err != nil {
 		return err
 	}
-	return l.AwaitLogins(ctx, []Member{m}, bootLimit)
+	return l.AwaitLogins(ctx, members, bootLimit)
 }
 
 // launch starts the guest's init and returns when it runs. Starting a guest that runs is fine.
@@ -131,13 +137,7 @@ func (l *Lab) Stop(ctx context.Context, m Member) error {
 	if err := unix.Kill(leader, powerOff); err != nil {
 		return fmt.Errorf("stop %s: %w", m.Name, err)
 	}
-	err = until(ctx, stopLimit, func() error {
-		if !gone(leader) || !gone(supervisor) {
-			return errors.New("it still runs")
-		}
-		return nil
-	})
-	if err != nil {
+	if err := awaitEnd(ctx, stopLimit, leader, supervisor); err != nil {
 		return fmt.Errorf("stop %s: %w", m.Name, err)
 	}
 	return l.saveTable()
@@ -173,31 +173,55 @@ func (l *Lab) clear(ctx context.Context, m Member) error {
 		return err
 	}
 	leader, supervisor := l.Leader(m), l.supervisor(m)
-	for _, pid := range []int{leader, supervisor} {
-		if pid != 0 {
-			if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
-				return err
-			}
+	if leader != 0 {
+		if err := sendKill(leader); err != nil {
+			return err
 		}
+		// Whoever can be killed while frozen shall die frozen. Where that is not possible, thawing has to come first.
+		_ = awaitEnd(ctx, killLimit/10, leader)
 	}
 	if h, err := ourHierarchies(); err == nil && exists(l.group(h.all()[0], m)) {
 		if err := l.setFrozen(ctx, m, false); err != nil && !errors.Is(err, errDown) {
 			return err
 		}
 	}
-	err := until(ctx, killLimit, func() error {
-		if leader != 0 && !gone(leader) || supervisor != 0 && !gone(supervisor) {
-			return errors.New("it still runs")
+	// Left alone, systemd-nspawn notices, tidies up and ends.
+	if err := awaitEnd(ctx, killLimit/5, leader, supervisor); err != nil {
+		if err := sendKill(supervisor); err != nil {
+			return err
+		}
+		if err := awaitEnd(ctx, killLimit, leader, supervisor); err != nil {
+			return err
+		}
+	}
+	for _, litter := range []string{l.pidPath(m), filepath.Join(propagate, m.Name)} {
+		if err := os.Remove(litter); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// propagate holds a folder for each guest, which systemd-nspawn makes, and fails to remove where /run is on a disk.
+const propagate = "/run/systemd/nspawn/propagate"
+
+func sendKill(pid int) error {
+	if err := unix.Kill(pid, unix.SIGKILL); err != nil && !errors.Is(err, unix.ESRCH) {
+		return fmt.Errorf("kill process %d: %w", pid, err)
+	}
+	return nil
+}
+
+// awaitEnd waits for processes to end; 0 stands for none.
+func awaitEnd(ctx context.Context, limit time.Duration, pids ...int) error {
+	return until(ctx, limit, func() error {
+		for _, pid := range pids {
+			if pid != 0 && !gone(pid) {
+				return fmt.Errorf("process %d still runs", pid)
+			}
 		}
 		return nil
 	})
-	if err != nil {
-		return err
-	}
-	if err := os.Remove(l.pidPath(m)); err != nil && !os.IsNotExist(err) {
-		return err
-	}
-	return nil
 }
 
 // Freeze stops every process of the guest at once, as a hung machine does; its kernel still answers pings.

@@ -36,23 +36,42 @@ func (l *Lab) supervisor(m Member) int {
 }
 
 // Leader is the process id of the guest's init as the machine sees it, 0 while the guest is down. It changes whenever
-// the guest is started, and when the guest reboots itself.
+// the guest is started. A guest that reboots itself goes down and stays down.
 func (l *Lab) Leader(m Member) int {
 	supervisor := l.supervisor(m)
 	if supervisor == 0 {
 		return 0
 	}
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", supervisor, supervisor))
-	if err != nil {
-		return 0
-	}
-	for _, field := range strings.Fields(string(text)) {
-		pid, err := strconv.Atoi(field)
-		if err == nil && isInit(pid) && processState(pid) != 'Z' {
+	for _, pid := range children(supervisor) {
+		if isInit(pid) && processState(pid) != 'Z' {
 			return pid
 		}
 	}
 	return 0
+}
+
+// children are the processes that the process's first thread started.
+func children(pid int) []int {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", pid, pid))
+	if err != nil {
+		return nil
+	}
+	var pids []int
+	for _, field := range strings.Fields(string(text)) {
+		if child, err := strconv.Atoi(field); err == nil {
+			pids = append(pids, child)
+		}
+	}
+	return pids
+}
+
+func signalChildren(pid int, signal unix.Signal) error {
+	for _, child := range children(pid) {
+		if err := unix.Kill(child, signal); err != nil && !errors.Is(err, unix.ESRCH) {
+			return err
+		}
+	}
+	return nil
 }
 
 // isInit tells the guest's init from the child that systemd-nspawn uses to set the guest up.

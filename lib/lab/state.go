@@ -6,8 +6,8 @@ type State struct {
 	State string `json:"state"` // up, frozen or down
 }
 
-// States are the states of all guests. On the way guests.json is brought up to date: a guest that rebooted itself has
-// a new leader.
+// States are the states of all guests. On the way guests.json is brought up to date: a guest that went
+// down by itself has no leader any more.
 func (l *Lab) States() ([]State, error) {
 	if _, err := l.Table(); err != nil {
 		return nil, err
