@@ -1,6 +1,7 @@
 package link
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -35,17 +36,22 @@ func (d *Daemon) converse(ctx context.Context, conn *net.UnixConn) {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	line, files, err := receive(conn)
+	first, files, err := receive(conn)
 	if err != nil {
 		d.Log.Debug().Err(err).Msg("local greeting")
 		return
 	}
+	line, rest, _ := bytes.Cut(first, []byte("\n"))
 	var hello greeting
 	if err := json.Unmarshal(line, &hello); err != nil {
 		return
 	}
 	if hello.From == "" {
-		_ = serve(conn, func(q Request) Reply { return d.relay(ctx, q) })
+		stream := struct {
+			io.Reader
+			io.Writer
+		}{io.MultiReader(bytes.NewReader(rest), conn), conn}
+		_ = serve(stream, func(q Request) Reply { return d.relay(ctx, q) })
 		return
 	}
 	if len(files) != 2 {
@@ -62,7 +68,7 @@ func (d *Daemon) converse(ctx context.Context, conn *net.UnixConn) {
 	files[1].Close()
 }
 
-// receive reads one message and the descriptors that came with it.
+// receive reads what arrives first and the descriptors that came with it.
 func receive(conn *net.UnixConn) ([]byte, []*os.File, error) {
 	line, oob := make([]byte, 512), make([]byte, unix.CmsgSpace(2*4))
 	n, oobn, _, _, err := conn.ReadMsgUnix(line, oob)

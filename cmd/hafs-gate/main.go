@@ -1,0 +1,41 @@
+// hafs-gate is the forced command of every SSH session between servers of a cluster.
+package main
+
+import (
+	"errors"
+	"os"
+
+	"hafs/lib/command"
+	"hafs/lib/exitcode"
+	"hafs/lib/gate"
+)
+
+const about = `Forced command of every SSH session between servers: decides by the record what the peer may do, and becomes the
+program that does it. It is called by sshd, from authorized_keys.
+
+Example line in /etc/hafs/ssh/authorized_keys:
+  restrict,command="/usr/local/bin/hafs-gate --from W3" ssh-ed25519 AAAA... W3
+
+Exit codes: those of sftp-server or rsync once it has become one; 1 failed; 3 refused, with the reason on stderr.`
+
+type cli struct {
+	command.Common
+	From string `required:"" help:"Server whose key opened the session."`
+}
+
+func (c *cli) Run() error {
+	settings, err := c.Settings()
+	if err != nil {
+		return err
+	}
+	line := os.Getenv("SSH_ORIGINAL_COMMAND")
+	err = gate.Gate{Settings: settings, From: c.From}.Enter(line)
+	if err == nil {
+		return nil
+	}
+	log := c.Log()
+	log.Warn().Err(err).Str("from", c.From).Str("command", line).Msg("refused")
+	return exitcode.With(exitcode.Refused, errors.New(settings.Name+" refuses: "+err.Error()))
+}
+
+func main() { command.Main(about, &cli{}) }

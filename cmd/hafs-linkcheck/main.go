@@ -1,0 +1,87 @@
+// hafs-linkcheck keeps the links to other servers and judges them; by hand it gives one verdict.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+
+	"hafs/lib/command"
+	"hafs/lib/exitcode"
+	"hafs/lib/link"
+	"hafs/lib/session"
+	"hafs/lib/system"
+)
+
+const about = `Keeps one SSH link to every server this one has to watch, sends heartbeats, and judges: a peer that gives no good answer for the
+examination time is lost. Then hafs-promote is started. It also answers the heartbeats and votes of others and installs what was chosen.
+
+With a PEER it gives one verdict with the round-trip time, from the running service, and ends.
+
+Examples:
+  hafs-linkcheck              the service
+  hafs-linkcheck W3           is W3 alive, as seen from here?
+  hafs-linkcheck --json W3
+
+Exit codes: 0 alive (or the service ended cleanly), 1 lost or failed, 3 the peer is not in the record.`
+
+type cli struct {
+	command.Common
+	JSON bool   `name:"json" help:"Print the verdict as JSON."`
+	Peer string `arg:"" optional:"" help:"Server to judge once."`
+}
+
+func (c *cli) Run(ctx context.Context) error {
+	settings, err := c.Settings()
+	if err != nil {
+		return err
+	}
+	if c.Peer != "" {
+		return c.verdict(ctx, link.Client{Socket: settings.Run("link.sock")})
+	}
+	dialer, err := session.NewDialer(settings)
+	if err != nil {
+		return err
+	}
+	machine := system.Machine{}
+	daemon := link.Daemon{Settings: settings, Dialer: dialer, Machine: machine, Log: c.Log(), Start: func(unit string) error {
+		units, err := machine.Units(ctx)
+		if err != nil {
+			return err
+		}
+		defer units.Close()
+		return units.Enqueue(ctx, "start "+unit, unit)
+	}}
+	return daemon.Run(ctx)
+}
+
+func (c *cli) verdict(ctx context.Context, daemon link.Client) error {
+	asked := time.Now()
+	facts, err := daemon.Beat(ctx, c.Peer)
+	rtt := time.Since(asked)
+	result := map[string]any{"peer": c.Peer, "alive": err == nil && facts.Healthy, "rtt_ms": float64(rtt.Microseconds()) / 1000, "facts": facts}
+	if err != nil {
+		result["error"] = err.Error()
+	}
+	switch {
+	case c.JSON:
+		if err := json.NewEncoder(os.Stdout).Encode(result); err != nil {
+			return err
+		}
+	case err == nil && facts.Healthy:
+		fmt.Printf("%s alive %.1f ms generation %d\n", c.Peer, float64(rtt.Microseconds())/1000, facts.Generation)
+	default:
+		fmt.Printf("%s lost\n", c.Peer)
+	}
+	switch {
+	case err != nil:
+		return fmt.Errorf("%s: %w", c.Peer, err)
+	case !facts.Healthy:
+		return exitcode.With(exitcode.Failed, fmt.Errorf("%s answers but is not healthy: %s", c.Peer, facts.Problem))
+	}
+	return nil
+}
+
+func main() { command.Main(about, &cli{}) }

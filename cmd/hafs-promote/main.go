@@ -1,0 +1,109 @@
+// hafs-promote changes the record: after failures, for an operator, and for the first time.
+package main
+
+import (
+	"context"
+	"fmt"
+
+	"hafs/lib/command"
+	"hafs/lib/exitcode"
+	"hafs/lib/promote"
+	"hafs/lib/record"
+	"hafs/lib/system"
+)
+
+const about = `Changes the record of the cluster: decides what the next generation is and has a majority of the servers agree on it. hafs-linkcheck
+starts it when a server is lost; an operator uses it to propose an edited record.
+
+Examples:
+  hafs-promote failed M2             M2 is gone: repair the record
+  hafs-promote --dry-run failed L1   what would follow if L1 failed now?
+  cp -rL /etc/hafs/cluster /tmp/next; vi /tmp/next/*; hafs-promote apply /tmp/next
+  hafs-promote check /tmp/next       is this a whole record?
+  hafs-promote init /tmp/first       the first generation of this server (deployment does it)
+
+Exit codes: 0 done, 1 failed, 3 refused (by the rules or by the other servers; the reason is printed), 4 no majority
+answered, 5 nothing to do.`
+
+type cli struct {
+	command.Common
+	DryRun bool `help:"Decide and print, change nothing."`
+
+	Failed failedCommand `cmd:"" help:"Repair the record after servers have failed."`
+	Apply  applyCommand  `cmd:"" help:"Propose the record in a directory."`
+	Check  checkCommand  `cmd:"" help:"Check the record in a directory."`
+	Init   initCommand   `cmd:"" help:"Lay the first generation on this server."`
+}
+
+func (c *cli) promoter() (promote.Promoter, error) {
+	settings, err := c.Settings()
+	if err != nil {
+		return promote.Promoter{}, err
+	}
+	return promote.New(settings, c.Log(), c.DryRun), nil
+}
+
+type failedCommand struct {
+	Names []string `arg:"" name:"name" help:"Servers that have failed."`
+}
+
+func (f *failedCommand) Run(ctx context.Context, c *cli) error {
+	p, err := c.promoter()
+	if err != nil {
+		return err
+	}
+	return p.Failed(ctx, f.Names...)
+}
+
+type applyCommand struct {
+	Dir string `arg:"" type:"existingdir" help:"Directory with the three files."`
+}
+
+func (a *applyCommand) Run(ctx context.Context, c *cli) error {
+	wanted, err := load(a.Dir)
+	if err != nil {
+		return err
+	}
+	p, err := c.promoter()
+	if err != nil {
+		return err
+	}
+	return p.Apply(ctx, wanted)
+}
+
+type checkCommand struct {
+	Dir string `arg:"" type:"existingdir" help:"Directory with the three files."`
+}
+
+func (k *checkCommand) Run() error {
+	r, err := load(k.Dir)
+	if err != nil {
+		return err
+	}
+	fmt.Println(r)
+	return nil
+}
+
+type initCommand struct {
+	Dir string `arg:"" type:"existingdir" help:"Directory with the three files."`
+}
+
+func (i *initCommand) Run(c *cli) error {
+	first, err := load(i.Dir)
+	if err != nil {
+		return err
+	}
+	settings, err := c.Settings()
+	if err != nil {
+		return err
+	}
+	return promote.Init(system.Machine{}, settings, first)
+}
+
+// load reads a record an operator gave; one that is not whole is refused, not failed.
+func load(dir string) (record.Record, error) {
+	r, err := record.Load(dir)
+	return r, exitcode.With(exitcode.Refused, err)
+}
+
+func main() { command.Main(about, &cli{}) }

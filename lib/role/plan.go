@@ -1,0 +1,175 @@
+// Package role makes this server be what the record says it is: where /system leads, who has the virtual address, which units run,
+// which sessions of peers may go on.
+//
+// plan.go is pure: from the record and what is there now to ordered steps. apply.go carries them out, observe.go looks, pull.go brings a
+// server that was away up to date.
+package role
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"hafs/lib/gate"
+	"hafs/lib/record"
+)
+
+// Action is what a step does.
+type Action string
+
+const (
+	EndSession  Action = "end session"
+	DropAddress Action = "drop address"
+	StopUnit    Action = "stop"
+	Link        Action = "link"
+	AddAddress  Action = "add address"
+	MakeMount   Action = "make mount point"
+	RestartUnit Action = "restart"
+	StartUnit   Action = "start"
+	Announce    Action = "announce address"
+)
+
+// Step is one thing to be done. Steps of one phase do not depend on each other.
+type Step struct {
+	Phase  int
+	Action Action
+	Target string
+	PID    int // of EndSession
+}
+
+func (s Step) String() string { return string(s.Action) + " " + s.Target }
+
+// Now is what was found on this server.
+type Now struct {
+	Confirmed bool              // the record is known to be the newest
+	LinkTo    string            // where /system leads; empty: nowhere
+	Address   bool              // the virtual address is here
+	Units     map[string]bool   // those that run
+	Mounted   map[string]string // replica unit → the server it was started for
+	Sessions  []Session
+}
+
+// Session is an open session of a peer.
+type Session struct {
+	gate.Session
+	PID int
+}
+
+// Places are directories outside the record.
+type Places struct {
+	Client  string // where the share is mounted on servers other than FS
+	Nowhere string // a path that does not exist: /system leads there while this server has no part
+}
+
+// Wanted is how this server should be.
+type Wanted struct {
+	LinkTo   string
+	Address  bool
+	Units    []string          // in no order
+	Mounted  map[string]string // replica unit → DRS1
+	Sessions func(gate.Session) bool
+}
+
+// managed lists the units that this package starts and stops, besides one hafs-replica@ per pair.
+var managed = []string{"hafs-client.service", "hafs-watch.service", "hafs-mirror.service", "hafs-probe.timer"}
+
+// ReplicaUnit is the unit that mounts the DRS1 of a pair on FS; pairs count from 0.
+func ReplicaUnit(pair int) string { return fmt.Sprintf("hafs-replica@%d.service", pair+1) }
+
+// Managed lists all units this package may start or stop for a record.
+func Managed(r record.Record) []string {
+	units := slices.Clone(managed)
+	for i := range r.Pairs {
+		units = append(units, ReplicaUnit(i))
+	}
+	return units
+}
+
+// Want decides how a server should be. A server that failed, or does not know yet whether its record is the newest, has no part.
+func Want(r record.Record, self string, confirmed bool, places Places) Wanted {
+	w := Wanted{LinkTo: places.Nowhere, Mounted: map[string]string{}, Sessions: func(gate.Session) bool { return false }}
+	role := r.Role(self)
+	if !confirmed {
+		role = record.RoleFailed
+	}
+	switch role {
+	case record.RoleFS:
+		w.LinkTo, w.Address = r.FS.SharedArea, true
+		w.Units = []string{"hafs-watch.service", "hafs-mirror.service", "hafs-probe.timer"}
+		for i, p := range r.Pairs {
+			if p.DRS1 != record.Trouble {
+				w.Units = append(w.Units, ReplicaUnit(i))
+				w.Mounted[ReplicaUnit(i)] = p.DRS1
+			}
+		}
+		// Whoever uses the share goes on using it; what goes on in a replica ended with the role.
+		w.Sessions = func(s gate.Session) bool {
+			return s.Kind != gate.Replica && r.Role(s.From) != record.RoleNone && (s.Kind != gate.Share || r.Role(s.From) != record.RoleFailed)
+		}
+	case record.RoleDRS1, record.RoleDRS2:
+		w.LinkTo, w.Units = places.Client, []string{"hafs-client.service"}
+		if role == record.RoleDRS1 {
+			w.Units = append(w.Units, "hafs-watch.service", "hafs-mirror.service")
+		}
+		// A writer of an older generation may be a deposed one.
+		w.Sessions = func(s gate.Session) bool {
+			return s.Kind == gate.Compare || s.Kind == gate.Replica && s.Generation == r.Generation && s.From == gate.Feeder(r, self)
+		}
+	case record.RoleSpare:
+		w.LinkTo, w.Units = places.Client, []string{"hafs-client.service"}
+	}
+	return w
+}
+
+// Phases, in this order: what must end, what clients wait for, what feeds the replicas.
+const (
+	phaseEnd = iota
+	phaseServe
+	phaseMount
+	phaseRun
+)
+
+// Plan lists the steps from now to wanted. It is empty when nothing is to be done.
+func Plan(r record.Record, self string, now Now, places Places) []Step {
+	w := Want(r, self, now.Confirmed, places)
+	var steps []Step
+	add := func(phase int, action Action, target string) {
+		steps = append(steps, Step{Phase: phase, Action: action, Target: target})
+	}
+	if now.Address && !w.Address {
+		add(phaseEnd, DropAddress, r.FS.VirtualAddress)
+	}
+	for _, s := range now.Sessions {
+		if !w.Sessions(s.Session) {
+			steps = append(steps, Step{Phase: phaseEnd, Action: EndSession, Target: fmt.Sprintf("%s of %s", s.Kind, s.From), PID: s.PID})
+		}
+	}
+	if now.LinkTo != w.LinkTo {
+		add(phaseServe, Link, w.LinkTo)
+	}
+	if w.Address && !now.Address {
+		add(phaseServe, AddAddress, r.FS.VirtualAddress)
+		add(phaseRun, Announce, r.FS.VirtualAddress)
+	}
+	for _, unit := range Managed(r) {
+		wanted := slices.Contains(w.Units, unit)
+		switch {
+		case now.Units[unit] && !wanted:
+			// Stopped after the link has moved: nobody finds a dead mount behind /system.
+			add(phaseMount, StopUnit, unit)
+		case now.Units[unit] && wanted && now.Mounted[unit] != w.Mounted[unit]:
+			add(phaseMount, RestartUnit, unit)
+		case !now.Units[unit] && wanted && mounts(unit):
+			add(phaseMount, StartUnit, unit)
+		case !now.Units[unit] && wanted:
+			add(phaseRun, StartUnit, unit)
+		}
+	}
+	slices.SortStableFunc(steps, func(a, b Step) int { return a.Phase - b.Phase })
+	return steps
+}
+
+// mounts tells the units that mount something from those that work on it.
+func mounts(unit string) bool {
+	return unit == "hafs-client.service" || strings.HasPrefix(unit, "hafs-replica@")
+}
