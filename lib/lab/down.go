@@ -72,6 +72,9 @@ func (l *Lab) removeFiles() error {
 			return err
 		}
 	}
+	for _, empty := range []string{propagate, "/run/systemd/nspawn/locks", "/run/systemd/nspawn"} {
+		_ = os.Remove(empty) // fails, rightly, when another container of this machine uses it
+	}
 	for _, path := range []string{l.TablePath(), l.lockPath()} {
 		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
