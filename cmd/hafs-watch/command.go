@@ -1,0 +1,181 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime/debug"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/coreos/go-systemd/v22/daemon"
+	"github.com/rs/zerolog"
+
+	"hafs/lib/change"
+	"hafs/lib/mirror/tree"
+	"hafs/lib/watch"
+)
+
+type command struct {
+	Share    string           `help:"Directory to watch." required:"" placeholder:"DIR"`
+	Against  string           `help:"Directory to compare with; print what differs." placeholder:"DIR"`
+	Once     bool             `help:"Compare once, print the differences, and end."`
+	Checksum bool             `help:"With --once: read files that look the same."`
+	Settle   time.Duration    `help:"How long changes are gathered before they are printed." default:"5ms"`
+	Raw      bool             `help:"Print each event as the kernel told it, on stderr."`
+	JSON     bool             `help:"Print objects with kind and path instead of lines." name:"json"`
+	Version  kong.VersionFlag `help:"Print the version and end."`
+}
+
+// Validate is called by kong before anything happens.
+func (c *command) Validate() error {
+	if c.Once && c.Against == "" {
+		return errors.New("--once compares: it needs --against DIR")
+	}
+	if c.Settle < 0 {
+		return errors.New("--settle cannot be negative")
+	}
+	return nil
+}
+
+func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
+	share, err := filepath.Abs(c.Share)
+	if err != nil {
+		return err
+	}
+	root, err := tree.Open(share)
+	if err != nil {
+		return fmt.Errorf("open the share: %w", err)
+	}
+	defer root.Close()
+	out := lines{out: stdout, json: c.JSON}
+	report := out.write
+	if c.Against != "" {
+		comparison, err := compareWith(root, c.Against)
+		if err != nil {
+			return err
+		}
+		defer comparison.Against.Close()
+		comparison.Checksum = c.Checksum
+		if c.Once {
+			return errors.Join(comparison.Diff(".", out.add), out.flush())
+		}
+		report = func(changes []change.Change) error {
+			for _, reported := range changes {
+				if err := comparison.Changes(reported, out.add); err != nil {
+					return err
+				}
+			}
+			return out.flush()
+		}
+	}
+	w := watch.Watcher{
+		Share: share, Root: root, Open: watch.Inotify, Settle: c.Settle, Log: logger(stderr),
+		Ready: func() { go tellSystemd(ctx) },
+	}
+	if c.Raw {
+		w.Raw = func(event string) { fmt.Fprintln(stderr, "raw", event) }
+	}
+	return w.Run(ctx, report)
+}
+
+func compareWith(share *tree.Root, dir string) (watch.Comparison, error) {
+	against, err := tree.Open(dir)
+	if err != nil {
+		return watch.Comparison{}, fmt.Errorf("open what to compare with: %w", err)
+	}
+	fuse, err := against.IsFUSE()
+	if err != nil {
+		return watch.Comparison{}, errors.Join(err, against.Close())
+	}
+	c := watch.Comparison{Share: share, Against: against}
+	if fuse {
+		c.Fidelity = change.OverSSHFS
+	}
+	return c, nil
+}
+
+// atomicBytes is what a pipe takes in one piece (PIPE_BUF): a reader never sees half of a line, not even when this process is
+// killed while the pipe is full.
+const atomicBytes = 4096
+
+// lines writes changes in pieces of whole lines.
+type lines struct {
+	out    io.Writer
+	json   bool
+	buffer []byte
+}
+
+func (l *lines) write(changes []change.Change) error {
+	for _, c := range changes {
+		if err := l.add(c); err != nil {
+			return err
+		}
+	}
+	return l.flush()
+}
+
+func (l *lines) add(c change.Change) error {
+	line := c.String()
+	if l.json {
+		text, err := json.Marshal(map[string]string{"kind": string(c.Kind), "path": line[len(c.Kind)+1:]})
+		if err != nil {
+			return err
+		}
+		line = string(text)
+	}
+	if len(l.buffer)+len(line)+1 > atomicBytes {
+		if err := l.flush(); err != nil {
+			return err
+		}
+	}
+	l.buffer = append(append(l.buffer, line...), '\n')
+	return nil
+}
+
+func (l *lines) flush() error {
+	if len(l.buffer) == 0 {
+		return nil
+	}
+	_, err := l.out.Write(l.buffer)
+	l.buffer = l.buffer[:0]
+	return err
+}
+
+// tellSystemd says that everything is watched, and then that this still runs, as often as the unit's watchdog wants to hear it.
+func tellSystemd(ctx context.Context) {
+	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
+	interval, err := daemon.SdWatchdogEnabled(false)
+	if err != nil || interval == 0 {
+		return
+	}
+	tick := time.NewTicker(interval / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog)
+		}
+	}
+}
+
+// logger is readable for people, JSON under systemd.
+func logger(stderr io.Writer) zerolog.Logger {
+	if os.Getenv("JOURNAL_STREAM") == "" {
+		stderr = zerolog.ConsoleWriter{Out: stderr, TimeFormat: "15:04:05.000"}
+	}
+	return zerolog.New(stderr).With().Timestamp().Str("program", "hafs-watch").Logger()
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
+}

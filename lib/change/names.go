@@ -1,0 +1,47 @@
+package change
+
+import "strings"
+
+const (
+	// Marker is the file at the root of the share that says whose share this is; it has the same bytes on every replica.
+	Marker = ".hafs-share"
+	// TemporaryPrefix starts every name that is not part of the share's content.
+	TemporaryPrefix = ".hafs-tmp."
+	// CookiePrefix starts the name of a barrier's mark, at the root of the share; its id follows.
+	CookiePrefix = TemporaryPrefix + "cookie."
+)
+
+// Temporary says whether a path is, or lies below, one of the toolkit's own temporary names.
+func Temporary(path string) bool {
+	return strings.HasPrefix(path, TemporaryPrefix) || strings.Contains(path, "/"+TemporaryPrefix)
+}
+
+// Split divides a path into the directory and the name in it. The share itself is the name "." in the directory ".".
+func Split(path string) (dir, name string) {
+	i := strings.LastIndexByte(path, '/')
+	if i < 0 {
+		return ".", path
+	}
+	return path[:i], path[i+1:]
+}
+
+// Join is the inverse of Split.
+func Join(dir, name string) string {
+	if dir == "." {
+		return name
+	}
+	return dir + "/" + name
+}
+
+// Within says whether path is dir or lies below it.
+func Within(path, dir string) bool {
+	return dir == "." || path == dir || len(path) > len(dir) && path[len(dir)] == '/' && path[:len(dir)] == dir
+}
+
+// Depth counts the names in a path; the share itself has depth 0.
+func Depth(path string) int {
+	if path == "." {
+		return 0
+	}
+	return strings.Count(path, "/") + 1
+}

@@ -1,0 +1,127 @@
+package change
+
+import "slices"
+
+// Set holds what has been reported and not yet dealt with, in the order it was first reported. It is how a slow reader never holds up
+// a fast writer: a path is in it once, however often it changes, and when there are too many paths it gives up detail for
+// memory and says only which directory to compare as a whole. It is not safe for concurrent use.
+type Set struct {
+	Limit int // paths; more than these become one rescan
+
+	items  []item
+	paths  map[string]struct{} // of items that are neither rescans nor barriers
+	scans  map[string]struct{} // directories of the rescans in items
+	latest uint64
+}
+
+type item struct {
+	change Change
+	number uint64
+}
+
+// Len is how many changes are waiting.
+func (s *Set) Len() int { return len(s.items) }
+
+// Add reports a change; number grows with every report. It returns true when the limit made the set give up its details.
+func (s *Set) Add(number uint64, c Change) bool {
+	if s.paths == nil {
+		s.paths, s.scans = map[string]struct{}{}, map[string]struct{}{}
+	}
+	s.latest = number
+	switch {
+	case c.Kind == Barrier:
+	case s.covered(c.Path):
+		return false
+	case c.Kind == Rescan:
+		s.scans[c.Path] = struct{}{}
+	default:
+		if _, known := s.paths[c.Path]; known {
+			return false
+		}
+		s.paths[c.Path] = struct{}{}
+	}
+	s.items = append(s.items, item{c, number})
+	if s.Limit > 0 && len(s.paths) > s.Limit {
+		s.collapse()
+		return true
+	}
+	return false
+}
+
+// covered says whether a rescan that is waiting will come past the path anyway.
+func (s *Set) covered(path string) bool {
+	if len(s.scans) == 0 {
+		return false
+	}
+	for {
+		if _, scanned := s.scans[path]; scanned {
+			return true
+		}
+		if path == "." {
+			return false
+		}
+		path, _ = Split(path)
+	}
+}
+
+// collapse replaces all paths by a rescan of the deepest directory around all of them. Barriers stay, behind it.
+func (s *Set) collapse() {
+	around, first := "", true
+	var barriers []item
+	for _, it := range s.items {
+		if it.change.Kind == Barrier {
+			barriers = append(barriers, it)
+			continue
+		}
+		dir := it.change.Path
+		if it.change.Kind != Rescan {
+			dir, _ = Split(dir)
+		}
+		for !first && !Within(dir, around) {
+			around, _ = Split(around)
+		}
+		if first {
+			around, first = dir, false
+		}
+	}
+	s.items = append([]item{{Change{Rescan, around}, s.items[0].number}}, barriers...)
+	clear(s.paths)
+	clear(s.scans)
+	s.scans[around] = struct{}{}
+}
+
+// Take removes up to limit changes from the front (0: all). Paths that a rescan among them comes past are left out. The number it
+// returns is the one up to which nothing is waiting any more once these changes are dealt with.
+func (s *Set) Take(limit int) ([]Change, uint64) {
+	n := len(s.items)
+	if limit > 0 && n > limit {
+		n = limit
+	}
+	taken := s.items[:n]
+	rest := slices.Clone(s.items[n:])
+	scans := Set{scans: map[string]struct{}{}}
+	for _, it := range taken {
+		switch it.change.Kind {
+		case Rescan:
+			scans.scans[it.change.Path] = struct{}{}
+			delete(s.scans, it.change.Path)
+		case Barrier:
+		default:
+			delete(s.paths, it.change.Path)
+		}
+	}
+	changes := make([]Change, 0, n)
+	for _, it := range taken {
+		if it.change.Kind == Barrier || it.change.Kind == Rescan || !scans.covered(it.change.Path) {
+			changes = append(changes, it.change)
+		}
+	}
+	s.items = rest
+	if len(rest) > 0 {
+		return changes, rest[0].number - 1
+	}
+	return changes, s.latest
+}
+
+// Skip says that a number needs nothing done.
+func (s *Set) Skip(number uint64) { s.latest = number }

@@ -1,0 +1,223 @@
+package tree
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"hafs/lib/change"
+)
+
+// do carries out one named step.
+func (r *Root) do(step string, act func() error) error {
+	if r.Before != nil {
+		if err := r.Before(step); err != nil {
+			return err
+		}
+	}
+	return retry(act)
+}
+
+// TemporaryName is a new name for something that is not finished.
+func TemporaryName() string {
+	return fmt.Sprintf("%s%08x", change.TemporaryPrefix, rand.Uint32())
+}
+
+// MakeDirectory makes a directory; its mode is set when it is finished.
+func (d *Dir) MakeDirectory(name string) error {
+	err := d.root.do("make directory", func() error { return unix.Mkdirat(d.fd, name, 0o700) })
+	return d.fail("make directory", name, err)
+}
+
+// WriteTemporary makes a new file, lets fill write it, syncs it and gives it owner, mode and time of the entry that fill returns. After
+// any error the file is gone again.
+func (d *Dir) WriteTemporary(sync bool, fill func(io.Writer) (*change.Entry, error)) (name string, err error) {
+	name = TemporaryName()
+	var fd int
+	err = d.root.do("make temporary", func() (err error) {
+		fd, err = unix.Openat(d.fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		return err
+	})
+	if err != nil {
+		return "", d.fail("make", name, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = retry(func() error { return unix.Unlinkat(d.fd, name, 0) })
+		}
+	}()
+	f := os.NewFile(uintptr(fd), name)
+	var e *change.Entry
+	err = d.root.do("write", func() (err error) {
+		e, err = fill(f)
+		return err
+	})
+	if err == nil && sync {
+		err = d.root.do("sync", f.Sync)
+	}
+	if closeErr := f.Close(); err == nil { // through FUSE this is where a failed write may first be told
+		err = closeErr
+	}
+	if err != nil {
+		return "", d.fail("write", name, err)
+	}
+	return name, d.SetAttributes(name, e, nil, true)
+}
+
+// MakeSymlink makes a symbolic link under a temporary name. A plain one gets neither owner nor time.
+func (d *Dir) MakeSymlink(e *change.Entry, plain bool) (name string, err error) {
+	name = TemporaryName()
+	err = d.root.do("make symlink", func() error { return unix.Symlinkat(e.Target, d.fd, name) })
+	if err != nil {
+		return "", d.fail("make symlink", name, err)
+	}
+	if err := d.SetAttributes(name, e, nil, plain); err != nil {
+		_ = retry(func() error { return unix.Unlinkat(d.fd, name, 0) })
+		return "", err
+	}
+	return name, nil
+}
+
+// MakeLink makes another name for a file of the same root, under a temporary name.
+func (d *Dir) MakeLink(from *Dir, file string) (name string, err error) {
+	name = TemporaryName()
+	err = d.root.do("link", func() error { return unix.Linkat(from.fd, file, d.fd, name, 0) })
+	if err != nil {
+		return "", d.fail("link", name, err)
+	}
+	return name, nil
+}
+
+// SetAttributes gives what has a name the owner, mode and time of e; what have already has right is not set again. The name is
+// opened first, without following it, so that a link planted meanwhile is never written through. Of a symbolic link only owner and
+// time can be set, and a plain one is left alone.
+func (d *Dir) SetAttributes(name string, e, have *change.Entry, plain bool) error {
+	if e.Kind == change.Symlink {
+		if plain {
+			return nil
+		}
+		err := d.root.do("set owner", func() error {
+			return unix.Fchownat(d.fd, name, int(e.UID), int(e.GID), unix.AT_SYMLINK_NOFOLLOW)
+		})
+		if err == nil {
+			err = d.root.do("set times", func() error { return d.setTimes(d.fd, name, e.Mtime, unix.AT_SYMLINK_NOFOLLOW) })
+		}
+		return d.fail("set attributes", name, err)
+	}
+	var fd int
+	err := retry(func() (err error) {
+		fd, err = unix.Openat(d.fd, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		return err
+	})
+	if err != nil {
+		return d.fail("set attributes", name, err)
+	}
+	defer unix.Close(fd)
+	var st unix.Stat_t
+	if have == nil {
+		if err := retry(func() error { return unix.Fstat(fd, &st) }); err != nil {
+			return d.fail("set attributes", name, err)
+		}
+		have = entry(&st)
+	}
+	if have.Kind != e.Kind {
+		return d.fail("set attributes", name, fmt.Errorf("is a %s, not a %s", have.Kind, e.Kind))
+	}
+	self := fmt.Sprintf("/proc/self/fd/%d", fd)
+	chown := have.UID != e.UID || have.GID != e.GID
+	if chown {
+		err = d.root.do("set owner", func() error { return unix.Fchownat(fd, "", int(e.UID), int(e.GID), unix.AT_EMPTY_PATH) })
+	}
+	if err == nil && (have.Mode != e.Mode || chown && e.Mode&0o6000 != 0) { // a new owner takes setuid and setgid away
+		err = d.root.do("set mode", func() error { return unix.Chmod(self, e.Mode) })
+	}
+	if err == nil && have.Mtime != e.Mtime {
+		err = d.root.do("set times", func() error { return d.setTimes(unix.AT_FDCWD, self, e.Mtime, 0) })
+	}
+	return d.fail("set attributes", name, err)
+}
+
+func (d *Dir) setTimes(fd int, path string, mtime int64, flags int) error {
+	times := []unix.Timespec{unix.NsecToTimespec(mtime), unix.NsecToTimespec(mtime)} // sshfs cannot leave the access time out
+	return unix.UtimesNanoAt(fd, path, times, flags)
+}
+
+// Publish gives a temporary name its final one, whatever had that before. A reader sees the old or the new. Only when one of the two is
+// a directory (aside) the old one is first moved out of the way, so that for a moment there is neither.
+func (d *Dir) Publish(temporary, name string, aside bool) (err error) {
+	defer func() {
+		if err != nil {
+			_ = retry(func() error { return unix.Unlinkat(d.fd, temporary, 0) })
+		}
+	}()
+	old := ""
+	if aside {
+		if old, err = d.MoveAside(name); err != nil {
+			return err
+		}
+	}
+	err = d.root.do("rename", func() error { return unix.Renameat(d.fd, temporary, d.fd, name) })
+	if err != nil {
+		return d.fail("rename", name, err)
+	}
+	if old != "" {
+		return d.RemoveTree(old)
+	}
+	return nil
+}
+
+// Discard removes a temporary name that renaming left, as it does when both names were the same file.
+func (d *Dir) Discard(temporary string) {
+	_ = retry(func() error { return unix.Unlinkat(d.fd, temporary, 0) })
+}
+
+// MoveAside gives what has a name a temporary one. It is no error if there is nothing.
+func (d *Dir) MoveAside(name string) (string, error) {
+	temporary := TemporaryName()
+	err := d.root.do("move aside", func() error { return unix.Renameat(d.fd, name, d.fd, temporary) })
+	if errors.Is(err, unix.ENOENT) {
+		return "", nil
+	}
+	return temporary, d.fail("move aside", name, err)
+}
+
+// RemoveTree removes whatever has a name, a directory with all that is in it. It is no error if there is nothing.
+func (d *Dir) RemoveTree(name string) error {
+	err := d.root.do("remove", func() error { return unix.Unlinkat(d.fd, name, 0) })
+	if err == nil || Absent(err) {
+		return nil
+	}
+	e, statErr := d.Lstat(name)
+	if statErr != nil || e == nil {
+		return statErr
+	}
+	if e.Kind != change.Directory {
+		return d.fail("remove", name, err)
+	}
+	below, err := d.root.Dir(change.Join(d.path, name))
+	if Absent(err) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer below.Close()
+	names, err := below.List()
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		if err := below.RemoveTree(n); err != nil {
+			return err
+		}
+	}
+	err = d.root.do("remove directory", func() error { return unix.Unlinkat(d.fd, name, unix.AT_REMOVEDIR) })
+	if Absent(err) {
+		return nil
+	}
+	return d.fail("remove directory", name, err)
+}
