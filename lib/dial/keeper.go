@@ -1,0 +1,333 @@
+package dial
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/crypto/ssh"
+	"golang.org/x/sys/unix"
+
+	"hafs/lib/config"
+	"hafs/lib/record"
+	"hafs/lib/relay"
+	"hafs/lib/session"
+	"hafs/lib/system"
+)
+
+// Keeper is hafs-dial --keep.
+type Keeper struct {
+	Settings config.Settings
+	Dialer   *session.Dialer
+	Log      zerolog.Logger
+
+	pool    *pool
+	mu      sync.Mutex
+	record  record.Record
+	changed chan struct{} // closed when record changes
+}
+
+// Run keeps connections and serves hafs-dial until ctx ends.
+func (k *Keeper) Run(ctx context.Context) error {
+	k.pool = newPool(k.Dialer, k.Log)
+	k.changed = make(chan struct{})
+	store := record.Store{Directory: k.Settings.StateDirectory}
+	records, err := store.Follow(ctx)
+	if err != nil {
+		return err
+	}
+	socket, err := listen(k.Settings.Run("dial.sock"))
+	if err != nil {
+		return err
+	}
+	defer socket.Close()
+	go k.accept(ctx, socket)
+	system.Ready(ctx, func() bool { return true })
+	for r := range records {
+		k.mu.Lock()
+		k.record = r
+		close(k.changed)
+		k.changed = make(chan struct{})
+		k.mu.Unlock()
+		var servers []record.Server
+		for _, name := range Reach(r, k.Settings.Name) {
+			if s, known := r.Server(name); known {
+				servers = append(servers, s)
+			}
+		}
+		k.pool.keep(ctx, servers)
+	}
+	return nil
+}
+
+func (k *Keeper) now() (record.Record, <-chan struct{}) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.record, k.changed
+}
+
+func listen(path string) (*net.UnixListener, error) {
+	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+		return nil, err
+	}
+	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
+	if err != nil {
+		return nil, err
+	}
+	return l, os.Chmod(path, 0o600)
+}
+
+// call is what hafs-dial sends, with its three standard streams.
+type call struct {
+	Host    string   `json:"host"`
+	Command []string `json:"command"`
+}
+
+// result is what hafs-dial gets back when the session has ended.
+type result struct {
+	Status int    `json:"status"`
+	Error  string `json:"error,omitempty"`
+}
+
+func (k *Keeper) accept(ctx context.Context, socket *net.UnixListener) {
+	for {
+		conn, err := socket.AcceptUnix()
+		if err != nil {
+			return
+		}
+		go k.serve(ctx, conn)
+	}
+}
+
+func (k *Keeper) serve(ctx context.Context, conn *net.UnixConn) {
+	defer conn.Close()
+	c, streams, err := receive(conn)
+	if err != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { // hafs-dial has ended, so its caller has
+		_, _ = conn.Read(make([]byte, 1))
+		cancel()
+		for _, s := range streams {
+			s.Close()
+		}
+	}()
+	if c.Host == FileServer && len(c.Command) > 0 && c.Command[0] == "sftp" {
+		err = relay.Run(ctx, readWriter{streams[0], streams[1]}, k.share)
+	} else {
+		err = k.once(ctx, c, streams)
+	}
+	answer := result{}
+	if err != nil {
+		answer = result{Status: 1, Error: err.Error()}
+		var exit *ssh.ExitError
+		if errors.As(err, &exit) {
+			answer.Status = exit.ExitStatus()
+		}
+	}
+	if text, err := json.Marshal(answer); err == nil {
+		_, _ = conn.Write(text)
+	}
+	for _, s := range streams {
+		s.Close()
+	}
+}
+
+type readWriter struct {
+	io.Reader
+	io.Writer
+}
+
+func receive(conn *net.UnixConn) (call, []*os.File, error) {
+	var c call
+	text, oob := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(3*4))
+	n, oobn, _, _, err := conn.ReadMsgUnix(text, oob)
+	if err != nil {
+		return c, nil, err
+	}
+	if err := json.Unmarshal(text[:n], &c); err != nil {
+		return c, nil, err
+	}
+	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+	if err != nil || len(messages) != 1 {
+		return c, nil, fmt.Errorf("no streams came with the call: %w", err)
+	}
+	fds, err := unix.ParseUnixRights(&messages[0])
+	if err != nil || len(fds) != 3 {
+		return c, nil, fmt.Errorf("%d streams came with the call: %w", len(fds), err)
+	}
+	var streams []*os.File
+	for i, fd := range fds {
+		if i < 2 {
+			_ = unix.SetNonblock(fd, true) // so that Close ends a read that waits
+		}
+		streams = append(streams, os.NewFile(uintptr(fd), "stream"))
+	}
+	return c, streams, nil
+}
+
+// once runs one command on a server with the caller's streams. It ends when the command does, or when the record moves on: what it was
+// for may be another server's task now.
+func (k *Keeper) once(ctx context.Context, c call, streams []*os.File) error {
+	r, changed := k.now()
+	server, err := Resolve(r, c.Host)
+	if err != nil {
+		return err
+	}
+	order, err := Order(r, c.Host, c.Command)
+	if err != nil {
+		return err
+	}
+	s, err := k.pool.open(ctx, server)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	in, err := s.StdinPipe()
+	if err != nil {
+		return err
+	}
+	s.Stdout, s.Stderr = streams[1], streams[2]
+	if err := s.Start(order); err != nil {
+		return err
+	}
+	go func() {
+		_, _ = io.Copy(in, streams[0])
+		in.Close()
+	}()
+	done := make(chan error, 1)
+	go func() { done <- s.Wait() }()
+	select {
+	case err := <-done:
+		return err
+	case <-changed:
+		return fmt.Errorf("the record has changed: generation %d is over", r.Generation)
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+const sharePause = 10 * time.Millisecond
+
+// share opens an SFTP session with whoever is FS, for a client whose programs wait: it tries until there is one.
+func (k *Keeper) share(ctx context.Context) (io.ReadWriteCloser, error) {
+	for {
+		r, changed := k.now()
+		stream, err := k.openShare(ctx, r, changed)
+		if err == nil {
+			return stream, nil
+		}
+		k.Log.Debug().Err(err).Msg("no share yet")
+		select {
+		case <-time.After(sharePause):
+		case <-changed:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (k *Keeper) openShare(ctx context.Context, r record.Record, changed <-chan struct{}) (io.ReadWriteCloser, error) {
+	server, err := Resolve(r, FileServer)
+	if err != nil {
+		return nil, err
+	}
+	if server.Name == k.Settings.Name {
+		return nil, errors.New("this server is the file sharing server itself")
+	}
+	opening, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { // a server that hangs must not hold us when another takes over
+		select {
+		case <-changed:
+			cancel()
+		case <-opening.Done():
+		}
+	}()
+	s, err := k.pool.open(opening, server)
+	if err != nil {
+		return nil, err
+	}
+	in, err := s.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	order, err := Order(r, FileServer, []string{"sftp"})
+	if err != nil {
+		return nil, err
+	}
+	if err := s.Start(order); err != nil {
+		s.Close()
+		return nil, err
+	}
+	stream := &shareStream{Reader: out, WriteCloser: in, session: s, ended: make(chan struct{})}
+	go k.watch(stream, r)
+	return stream, nil
+}
+
+// watch ends a session with a server that is not FS any more. Other changes of the record leave it alone.
+func (k *Keeper) watch(s *shareStream, opened record.Record) {
+	for {
+		r, changed := k.now()
+		if r.FS.Name != opened.FS.Name {
+			s.Close()
+			return
+		}
+		select {
+		case <-changed:
+		case <-s.ended:
+			return
+		}
+	}
+}
+
+type shareStream struct {
+	io.Reader
+	io.WriteCloser
+	session *ssh.Session
+	once    sync.Once
+	ended   chan struct{}
+}
+
+// Close ends the session. The reader ends only when the peer agrees, so a peer that hangs would hold it: see Read.
+func (s *shareStream) Close() error {
+	s.once.Do(func() {
+		close(s.ended)
+		go s.session.Close()
+	})
+	return nil
+}
+
+// Read reads until the peer or Close ends the stream.
+func (s *shareStream) Read(p []byte) (int, error) {
+	type read struct {
+		n   int
+		err error
+	}
+	done := make(chan read, 1)
+	buffer := make([]byte, len(p))
+	go func() {
+		n, err := s.Reader.Read(buffer)
+		done <- read{n, err}
+	}()
+	select {
+	case r := <-done:
+		copy(p, buffer[:r.n])
+		return r.n, r.err
+	case <-s.ended:
+		return 0, io.EOF
+	}
+}
