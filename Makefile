@@ -1,0 +1,61 @@
+# Everything starts here; `make help` lists it.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X hafs/lib/command.Version=$(VERSION)
+PROGRAMS := $(filter-out hafs-lab,$(notdir $(wildcard cmd/*)))
+LAB := build/bin/hafs-lab
+RUNS ?= 3
+LINTERS := ansible-lint yamllint
+GUEST_TOOLS := ansible mmdebstrap systemd-container nftables iproute2 sshfs rsync openssh-client openssh-server acl attr librsvg2-bin
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build all commands into build/bin
+	@mkdir -p build/bin
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/bin/ ./cmd/...
+
+dist: build ## pack commands and units for deployment into build/dist/hafs.tar
+	@rm -rf build/dist/root && mkdir -p build/dist/root/usr/local/bin build/dist/root/etc/systemd/system
+	@cp $(addprefix build/bin/,$(PROGRAMS)) build/dist/root/usr/local/bin/
+	@cp roles/hafs_services/files/units/* build/dist/root/etc/systemd/system/
+	@chmod 755 build/dist/root/usr/local/bin/* && chmod 644 build/dist/root/etc/systemd/system/*
+	@tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C build/dist/root -cf build/dist/hafs.tar usr/local/bin etc/systemd/system
+
+tools: ## install what the lab and the linters need and this machine lacks (Debian, as root)
+	@missing=; for p in $(GUEST_TOOLS) $(LINTERS); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
+	if [ -n "$$missing" ]; then echo "installing$$missing"; $(SUDO) apt-get update -q && $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $$missing; fi
+
+SUDO := $(shell [ "$$(id -u)" = 0 ] || echo sudo)
+
+check: ## the quick tests, without root
+	@test -z "$$(gofmt -l cmd lib roles)" || { gofmt -l cmd lib roles; exit 1; }
+	go vet ./...
+	go test ./...
+
+lint: tools ## Ansible syntax, ansible-lint, yamllint
+	ansible-playbook --syntax-check -i inventory/lab playbooks/*.yml
+	ansible-playbook --syntax-check -i inventory/example playbooks/site.yml
+	yamllint .
+	ansible-lint --offline
+
+lab-up: tools dist ## start the nine guests and deploy them
+	$(SUDO) env ANSIBLE_CONFIG=$(ANSIBLE_CONFIG) ansible-playbook playbooks/guests.yml
+	$(SUDO) env ANSIBLE_CONFIG=$(ANSIBLE_CONFIG) ansible-playbook -i inventory/lab playbooks/site.yml
+
+lab-down: build ## remove every trace of the guests
+	$(SUDO) $(LAB) down
+
+guest-up: build ## start a guest that was killed: make guest-up NAME=W3
+	$(SUDO) $(LAB) start $(NAME)
+
+demo: lab-up ## break and repair the paper's cluster; RUNS=10 for the paper's number of runs
+	$(SUDO) $(LAB) demo --runs $(RUNS)
+
+test: check lint lab-up ## every test, guests included
+	$(SUDO) $(LAB) scenario
+
+.PHONY: help build dist tools check lint lab-up lab-down guest-up demo test

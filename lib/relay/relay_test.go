@@ -1,0 +1,240 @@
+package relay
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pkg/sftp"
+)
+
+const sftpServer = "/usr/lib/openssh/sftp-server"
+
+// site is a set of servers, each a real sftp-server in a directory of its own, of which one serves.
+type site struct {
+	t       *testing.T
+	mu      sync.Mutex
+	serving string // directory
+	end     func() // ends the session that is open
+	hold    chan struct{}
+	opened  int
+}
+
+func (s *site) connect(ctx context.Context) (io.ReadWriteCloser, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	cmd := exec.Command(sftpServer, "-d", s.serving)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s.opened++
+	s.end = func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
+	return struct {
+		io.Reader
+		io.WriteCloser
+	}{out, in}, nil
+}
+
+// move makes another directory serve and ends the session of the old one, as a lost server does.
+func (s *site) move(directory string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving = directory
+	s.end()
+}
+
+func start(t *testing.T, first string) (*site, *sftp.Client) {
+	t.Helper()
+	if _, err := os.Stat(sftpServer); err != nil {
+		t.Skip("needs OpenSSH's sftp-server: ", err)
+	}
+	s := &site{t: t, serving: first}
+	near, far := net.Pipe()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- Run(ctx, far, s.connect) }()
+	client, err := sftp.NewClientPipe(near, near)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		client.Close()
+		near.Close()
+		cancel()
+		<-done
+		s.mu.Lock()
+		s.end()
+		s.mu.Unlock()
+	})
+	return s, client
+}
+
+func twins(t *testing.T, files map[string]string) (a, b string) {
+	t.Helper()
+	a, b = t.TempDir(), t.TempDir()
+	for _, dir := range []string{a, b} {
+		for name, content := range files {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return a, b
+}
+
+func TestOpenFileOutlivesItsServer(t *testing.T) {
+	a, b := twins(t, map[string]string{"f": "0123456789"})
+	s, client := start(t, a)
+	f, err := client.OpenFile("f", os.O_RDWR)
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := make([]byte, 5)
+	if _, err := f.ReadAt(part, 0); err != nil || string(part) != "01234" {
+		t.Fatal(string(part), err)
+	}
+	s.move(b)
+	if _, err := f.ReadAt(part, 5); err != nil || string(part) != "56789" {
+		t.Fatal(string(part), err)
+	}
+	if _, err := f.WriteAt([]byte("new"), 2); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(filepath.Join(b, "f")); string(got) != "01new56789" {
+		t.Fatal(string(got))
+	}
+}
+
+func TestOpeningAgainNeitherTruncatesNorCreates(t *testing.T) {
+	a, b := twins(t, nil)
+	s, client := start(t, a)
+	kept, err := client.OpenFile("kept", os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lost, err := client.OpenFile("lost", os.O_WRONLY|os.O_CREATE|os.O_EXCL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(b, "kept"), []byte("replicated"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	s.move(b)
+	if _, err := kept.WriteAt([]byte("RE"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := os.ReadFile(filepath.Join(b, "kept")); string(got) != "REplicated" {
+		t.Fatalf("opening again changed the file: %q", got)
+	}
+	if _, err := lost.WriteAt([]byte("x"), 0); err == nil {
+		t.Fatal("a file that did not reach the next server was written to without an error")
+	}
+	if _, err := os.Stat(filepath.Join(b, "lost")); !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal("an empty file stands in for a lost one:", err)
+	}
+	_ = lost.Close()
+}
+
+func TestWhatWasCarriedOutIsNotAnErrorWhenAskedAgain(t *testing.T) {
+	removed := statusPacket(7, statusNoSuchFile, "")
+	r := &relay{handles: map[string]*handle{}}
+	q := &request{packet: newPacket(typeRemove, 7, appendString(nil, "gone")), again: true}
+	if p := r.translate(q, removed); p.statusCode() != statusOK {
+		t.Fatal("a removal that was carried out before fails")
+	}
+	q.again = false
+	if p := r.translate(q, removed); p.statusCode() != statusNoSuchFile {
+		t.Fatal("a removal of nothing succeeds")
+	}
+}
+
+func TestListingGoesOnWithoutRepeats(t *testing.T) {
+	files := map[string]string{}
+	var want []string
+	for i := range 500 { // several READDIR answers
+		name := fmt.Sprintf("file-%03d", i)
+		files[name] = ""
+		want = append(want, name)
+	}
+	a, b := twins(t, files)
+	s, client := start(t, a)
+	var moves sync.WaitGroup
+	moves.Go(func() {
+		for i := range 20 { // somewhere in a listing, or before or after it: all must do
+			s.move([]string{b, a}[i%2])
+		}
+	})
+	for range 20 {
+		entries, err := client.ReadDir(".")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, e := range entries {
+			got = append(got, e.Name())
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			t.Fatalf("%d names, want %d", len(got), len(want))
+		}
+	}
+	moves.Wait()
+}
+
+// A client that never stops while the serving directory moves between two twins sees no error and loses no byte of what both have.
+func TestClientSeesNoErrorWhileServersChange(t *testing.T) {
+	a, b := twins(t, map[string]string{"f": "constant"})
+	s, client := start(t, a)
+	stop := time.Now().Add(time.Second)
+	var moves sync.WaitGroup
+	moves.Go(func() {
+		for i := 0; time.Now().Before(stop); i++ {
+			time.Sleep(20 * time.Millisecond)
+			s.move([]string{b, a}[i%2])
+		}
+	})
+	operations := 0
+	for time.Now().Before(stop) {
+		f, err := client.Open("f")
+		if err != nil {
+			t.Fatal("open:", err)
+		}
+		text, err := io.ReadAll(f)
+		if err != nil || string(text) != "constant" {
+			t.Fatalf("read %q: %v", text, err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal("close:", err)
+		}
+		if _, err := client.Stat("f"); err != nil {
+			t.Fatal("stat:", err)
+		}
+		operations++
+	}
+	moves.Wait()
+	t.Logf("%d rounds over %d sessions", operations, s.opened)
+}
