@@ -120,6 +120,9 @@ func allowRsync(o Order, directory string) error {
 			dry = dry || strings.Contains(flags, "n")
 		}
 		name, _, _ := strings.Cut(word, "=")
+		if o.Kind == Pull && name == "--backup-dir" { // rsync tells the sender too, which has no use for it
+			continue
+		}
 		if !slices.Contains(allowedRsync, name) && strings.HasPrefix(word, "--") {
 			return fmt.Errorf("rsync option %s is not allowed here", name)
 		}

@@ -73,6 +73,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	}
 	defer socket.Close()
 	go d.accept(ctx, socket)
+	go d.announce(ctx)
 	system.Ready(ctx, func() bool { return d.mu.TryLock() && func() bool { d.mu.Unlock(); return true }() })
 	d.Log.Info().Uint64("generation", d.record.Generation).Bool("confirmed", d.confirmed).Msg("watching")
 	for {
@@ -143,7 +144,7 @@ func (d *Daemon) adjustLinks(ctx context.Context) {
 			running.stop()
 		}
 		linking, stop := context.WithCancel(ctx)
-		p := newPeer(name, d.streamTo(s), d.Settings.ExaminationTime)
+		p := newPeer(name, d.streamTo(s), d.Settings.ExaminationTime, FirstAnswerGrace(d.record.Generation))
 		p.question, p.answered, p.changed = d.heartbeat, d.onAnswer, d.onVerdict
 		d.peers[name] = &peerLink{peer: p, address: s.Address, stop: stop}
 		go p.run(linking)

@@ -36,10 +36,10 @@ type peer struct {
 	fresh   chan struct{} // a good answer came
 }
 
-func newPeer(name string, dial dialer, examination time.Duration) *peer {
+func newPeer(name string, dial dialer, examination, grace time.Duration) *peer {
 	return &peer{
 		name: name, dial: dial, examination: examination,
-		times: Times{Watched: time.Now()}, verdict: Unknown, fresh: make(chan struct{}, 1),
+		times: Times{Watched: time.Now(), Grace: grace}, verdict: Unknown, fresh: make(chan struct{}, 1),
 	}
 }
 

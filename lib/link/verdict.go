@@ -15,19 +15,25 @@ const (
 
 // Times of one peer, from the clock that does not jump.
 type Times struct {
-	Watched  time.Time // since when it is watched
-	Answered time.Time // when the latest heartbeat that got a good answer was *sent*; zero: never
-	Heard    time.Time // when the peer's own heartbeat came in last; zero: never, or it sends us none
+	Watched  time.Time     // since when it is watched
+	Answered time.Time     // when the latest heartbeat that got a good answer was *sent*; zero: never
+	Grace    time.Duration // how much longer than the examination time the first answer may take
+	Heard    time.Time     // when the peer's own heartbeat came in last; zero: never, or it sends us none
 }
 
-// firstAnswerGrace is how much longer than the examination time a peer may take for its first answer: servers that start together
-// do not start at the same moment.
-const firstAnswerGrace = 10 * time.Second
+// FirstAnswerGrace is how much longer than the examination time a peer may take for its first answer: servers that start together
+// do not start at the same moment. In the first generation a server that was never seen is still being deployed.
+func FirstAnswerGrace(generation uint64) time.Duration {
+	if generation == 1 {
+		return 15 * time.Minute
+	}
+	return 10 * time.Second
+}
 
 // Deadline is when the verdict becomes Lost if no good answer comes.
 func (t Times) Deadline(examination time.Duration) time.Time {
 	if t.Answered.IsZero() {
-		return t.Watched.Add(firstAnswerGrace + examination)
+		return t.Watched.Add(t.Grace + examination)
 	}
 	if t.Heard.After(t.Answered) {
 		return t.Heard.Add(examination)

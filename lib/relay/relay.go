@@ -30,7 +30,7 @@ type relay struct {
 
 	mu      sync.Mutex
 	server  *outbox    // nil while there is none
-	pending []*request         // in the order the client asked
+	pending []*request // in the order the client asked
 	handles map[string]*handle
 	counter uint64
 	writing sync.Mutex // of the client's side

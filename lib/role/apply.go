@@ -24,13 +24,8 @@ type Keeper struct {
 	Places   Places
 }
 
-const (
-	// unitPatience bounds the start or stop of one unit; mounting a share that is far behind may wait for its file sharing server.
-	unitPatience = 20 * time.Second
-	// announcements of a moved address: switches miss single ones, so they are repeated in the background.
-	announcements     = 5
-	announcementPause = 200 * time.Millisecond
-)
+// unitPatience bounds the start or stop of one unit; a mount of the share may have to wait for its file sharing server.
+const unitPatience = 20 * time.Second
 
 // Converge reads the record and carries out what it takes, again until the record has not changed meanwhile. dryRun only lists the steps.
 func (k Keeper) Converge(ctx context.Context, dryRun bool) ([]Step, error) {
@@ -153,14 +148,6 @@ func (k Keeper) step(ctx context.Context, units system.Units, r record.Record, i
 			return err
 		}
 		return k.Machine.Announce("announce "+s.Target, iface, s.Target)
-	case Announce:
-		for range announcements {
-			if err := k.Machine.Announce(name, iface, s.Target); err != nil {
-				return err
-			}
-			time.Sleep(announcementPause)
-		}
-		return nil
 	case Link:
 		return k.Machine.SwapLink(name, s.Target, r.FS.Link)
 	case StopUnit:

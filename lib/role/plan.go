@@ -26,7 +26,6 @@ const (
 	MakeMount   Action = "make mount point"
 	RestartUnit Action = "restart"
 	StartUnit   Action = "start"
-	Announce    Action = "announce address"
 )
 
 // Step is one thing to be done. Steps of one phase do not depend on each other.
@@ -149,7 +148,6 @@ func Plan(r record.Record, self string, now Now, places Places) []Step {
 	}
 	if w.Address && !now.Address {
 		add(phaseServe, AddAddress, r.FS.VirtualAddress)
-		add(phaseRun, Announce, r.FS.VirtualAddress)
 	}
 	for _, unit := range Managed(r) {
 		wanted := slices.Contains(w.Units, unit)
