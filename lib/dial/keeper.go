@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"sync"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hafs/lib/config"
+	"hafs/lib/gate"
 	"hafs/lib/record"
 	"hafs/lib/relay"
 	"hafs/lib/session"
@@ -242,7 +244,7 @@ func (k *Keeper) openShare(ctx context.Context, r record.Record, changed <-chan 
 		return nil, err
 	}
 	if server.Name == k.Settings.Name {
-		return nil, errors.New("this server is the file sharing server itself")
+		return k.openHere(r)
 	}
 	opening, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -273,7 +275,30 @@ func (k *Keeper) openShare(ctx context.Context, r record.Record, changed <-chan 
 		s.Close()
 		return nil, err
 	}
-	stream := &shareStream{Reader: out, WriteCloser: in, session: s, ended: make(chan struct{})}
+	stream := &shareStream{Reader: out, WriteCloser: in, end: func() { s.Close() }, ended: make(chan struct{})}
+	go k.watch(stream, r)
+	return stream, nil
+}
+
+// openHere serves this server's own mount of the share when this server is FS: programs that had files open in it when the role moved
+// here go on.
+func (k *Keeper) openHere(r record.Record) (io.ReadWriteCloser, error) {
+	cmd := exec.Command(gate.SFTPServer, "-d", r.FS.SharedArea)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	stream := &shareStream{Reader: out, WriteCloser: in, ended: make(chan struct{}), end: func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	}}
 	go k.watch(stream, r)
 	return stream, nil
 }
@@ -297,16 +322,16 @@ func (k *Keeper) watch(s *shareStream, opened record.Record) {
 type shareStream struct {
 	io.Reader
 	io.WriteCloser
-	session *ssh.Session
-	once    sync.Once
-	ended   chan struct{}
+	end   func()
+	once  sync.Once
+	ended chan struct{}
 }
 
 // Close ends the session. The reader ends only when the peer agrees, so a peer that hangs would hold it: see Read.
 func (s *shareStream) Close() error {
 	s.once.Do(func() {
 		close(s.ended)
-		go s.session.Close()
+		go s.end()
 	})
 	return nil
 }

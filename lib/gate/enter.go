@@ -17,9 +17,11 @@ import (
 	"hafs/lib/record"
 )
 
+// SFTPServer is OpenSSH's, which serves one session on its standard streams.
+const SFTPServer = "/usr/lib/openssh/sftp-server"
+
 const (
-	sftpServer = "/usr/lib/openssh/sftp-server"
-	rsync      = "/usr/bin/rsync"
+	rsync = "/usr/bin/rsync"
 	// generationPatience is how long a session waits for a generation its peer has and this server does not yet.
 	generationPatience = 2 * time.Second
 )
@@ -55,7 +57,7 @@ func (g Gate) Enter(line string) error {
 	if len(order.Rsync) > 0 {
 		return unix.Exec(rsync, append([]string{"rsync"}, order.Rsync...), os.Environ())
 	}
-	return unix.Exec(sftpServer, []string{"sftp-server", "-d", r.DataDirectory}, os.Environ())
+	return unix.Exec(SFTPServer, []string{"sftp-server", "-d", r.DataDirectory}, os.Environ())
 }
 
 // awaitGeneration reads the record, and again while the peer is ahead of it.

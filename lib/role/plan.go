@@ -94,7 +94,8 @@ func Want(r record.Record, self string, confirmed bool, places Places) Wanted {
 	switch role {
 	case record.RoleFS:
 		w.LinkTo, w.Address = r.FS.SharedArea, true
-		w.Units = []string{"hafs-watch.service", "hafs-mirror.service", "hafs-probe.timer"}
+		// The client mount stays: programs that have files open in it go on when the role moves here.
+		w.Units = []string{"hafs-client.service", "hafs-watch.service", "hafs-mirror.service", "hafs-probe.timer"}
 		for i, p := range r.Pairs {
 			if p.DRS1 != record.Trouble {
 				w.Units = append(w.Units, ReplicaUnit(i))
