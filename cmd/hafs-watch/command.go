@@ -8,31 +8,28 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"runtime/debug"
 	"time"
 
-	"github.com/alecthomas/kong"
-	"github.com/coreos/go-systemd/v22/daemon"
-	"github.com/rs/zerolog"
-
 	"hafs/lib/change"
+	"hafs/lib/command"
 	"hafs/lib/mirror/tree"
+	"hafs/lib/system"
 	"hafs/lib/watch"
 )
 
-type command struct {
-	Share    string           `help:"Directory to watch." required:"" placeholder:"DIR"`
-	Against  string           `help:"Directory to compare with; print what differs." placeholder:"DIR"`
-	Once     bool             `help:"Compare once, print the differences, and end."`
-	Checksum bool             `help:"With --once: read files that look the same."`
-	Settle   time.Duration    `help:"How long changes are gathered before they are printed." default:"5ms"`
-	Raw      bool             `help:"Print each event as the kernel told it, on stderr."`
-	JSON     bool             `help:"Print objects with kind and path instead of lines." name:"json"`
-	Version  kong.VersionFlag `help:"Print the version and end."`
+type cli struct {
+	command.Common
+	Share    string        `help:"Directory to watch." required:"" placeholder:"DIR"`
+	Against  string        `help:"Directory to compare with; print what differs." placeholder:"DIR"`
+	Once     bool          `help:"Compare once, print the differences, and end."`
+	Checksum bool          `help:"With --once: read files that look the same."`
+	Settle   time.Duration `help:"How long changes are gathered before they are printed." default:"5ms"`
+	Raw      bool          `help:"Print each event as the kernel told it, on stderr."`
+	JSON     bool          `help:"Print objects with kind and path instead of lines." name:"json"`
 }
 
 // Validate is called by kong before anything happens.
-func (c *command) Validate() error {
+func (c *cli) Validate() error {
 	if c.Once && c.Against == "" {
 		return errors.New("--once compares: it needs --against DIR")
 	}
@@ -42,7 +39,8 @@ func (c *command) Validate() error {
 	return nil
 }
 
-func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
+// Run is the program.
+func (c *cli) Run(ctx context.Context) error {
 	share, err := filepath.Abs(c.Share)
 	if err != nil {
 		return err
@@ -52,7 +50,7 @@ func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return fmt.Errorf("open the share: %w", err)
 	}
 	defer root.Close()
-	out := lines{out: stdout, json: c.JSON}
+	out := lines{out: os.Stdout, json: c.JSON}
 	report := out.write
 	if c.Against != "" {
 		comparison, err := compareWith(root, c.Against)
@@ -74,11 +72,11 @@ func (c *command) run(ctx context.Context, stdout, stderr io.Writer) error {
 		}
 	}
 	w := watch.Watcher{
-		Share: share, Root: root, Open: watch.Inotify, Settle: c.Settle, Log: logger(stderr),
-		Ready: func() { go tellSystemd(ctx) },
+		Share: share, Root: root, Open: watch.Inotify, Settle: c.Settle, Log: c.Log(),
+		Ready: func() { system.Ready(ctx, func() bool { return true }) },
 	}
 	if c.Raw {
-		w.Raw = func(event string) { fmt.Fprintln(stderr, "raw", event) }
+		w.Raw = func(event string) { fmt.Fprintln(os.Stderr, "raw", event) }
 	}
 	return w.Run(ctx, report)
 }
@@ -144,38 +142,4 @@ func (l *lines) flush() error {
 	_, err := l.out.Write(l.buffer)
 	l.buffer = l.buffer[:0]
 	return err
-}
-
-// tellSystemd says that everything is watched, and then that this still runs, as often as the unit's watchdog wants to hear it.
-func tellSystemd(ctx context.Context) {
-	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
-	interval, err := daemon.SdWatchdogEnabled(false)
-	if err != nil || interval == 0 {
-		return
-	}
-	tick := time.NewTicker(interval / 3)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-			_, _ = daemon.SdNotify(false, daemon.SdNotifyWatchdog)
-		}
-	}
-}
-
-// logger is readable for people, JSON under systemd.
-func logger(stderr io.Writer) zerolog.Logger {
-	if os.Getenv("JOURNAL_STREAM") == "" {
-		stderr = zerolog.ConsoleWriter{Out: stderr, TimeFormat: "15:04:05.000"}
-	}
-	return zerolog.New(stderr).With().Timestamp().Str("program", "hafs-watch").Logger()
-}
-
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return info.Main.Version
-	}
-	return "unknown"
 }

@@ -153,6 +153,11 @@ func Full(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
+// Lost says whether an error means that the file system itself does not answer any more, so that trying other files is no use.
+func Lost(err error) bool {
+	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.EIO) || errors.Is(err, unix.ESTALE) || errors.Is(err, unix.ECONNABORTED) || errors.Is(err, unix.ENODEV)
+}
+
 // Lstat is what is at a path; nil, without an error, if that is nothing.
 func (r *Root) Lstat(path string) (*change.Entry, error) {
 	if path == "." {
@@ -260,12 +265,19 @@ func (d *Dir) OpenFile(name string) (*os.File, error) {
 		return nil, d.fail("open", name, err)
 	}
 	f := os.NewFile(uintptr(fd), change.Join(d.path, name))
-	if st, err := f.Stat(); err != nil || !st.Mode().IsRegular() {
+	st, err := f.Stat()
+	if err == nil && !st.Mode().IsRegular() {
+		err = d.fail("open", name, ErrNotRegular)
+	}
+	if err != nil {
 		f.Close()
-		return nil, d.fail("open", name, errors.Join(err, errors.New("not a regular file")))
+		return nil, err
 	}
 	return f, nil
 }
+
+// ErrNotRegular means that what was to be read is not a regular file.
+var ErrNotRegular = errors.New("not a regular file")
 
 // Stat is the entry of an opened file as it is now.
 func Stat(f *os.File) (*change.Entry, error) {

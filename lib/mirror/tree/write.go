@@ -3,7 +3,6 @@ package tree
 import (
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 
@@ -35,7 +34,7 @@ func (d *Dir) MakeDirectory(name string) error {
 
 // WriteTemporary makes a new file, lets fill write it, syncs it and gives it owner, mode and time of the entry that fill returns. After
 // any error the file is gone again.
-func (d *Dir) WriteTemporary(sync bool, fill func(io.Writer) (*change.Entry, error)) (name string, err error) {
+func (d *Dir) WriteTemporary(sync bool, fill func(*os.File) (*change.Entry, error)) (name string, err error) {
 	name = TemporaryName()
 	var fd int
 	err = d.root.do("make temporary", func() (err error) {
@@ -51,7 +50,7 @@ func (d *Dir) WriteTemporary(sync bool, fill func(io.Writer) (*change.Entry, err
 		}
 	}()
 	f := os.NewFile(uintptr(fd), name)
-	var e *change.Entry
+	var e, have *change.Entry
 	err = d.root.do("write", func() (err error) {
 		e, err = fill(f)
 		return err
@@ -59,13 +58,19 @@ func (d *Dir) WriteTemporary(sync bool, fill func(io.Writer) (*change.Entry, err
 	if err == nil && sync {
 		err = d.root.do("sync", f.Sync)
 	}
+	if err == nil {
+		have, err = Stat(f)
+	}
+	if err == nil && have.Size != e.Size {
+		err = fmt.Errorf("%d of %d bytes arrived", have.Size, e.Size)
+	}
 	if closeErr := f.Close(); err == nil { // through FUSE this is where a failed write may first be told
 		err = closeErr
 	}
 	if err != nil {
 		return "", d.fail("write", name, err)
 	}
-	return name, d.SetAttributes(name, e, nil, true)
+	return name, d.SetAttributes(name, e, have, true)
 }
 
 // MakeSymlink makes a symbolic link under a temporary name. A plain one gets neither owner nor time.

@@ -1,0 +1,107 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+
+	"github.com/coreos/go-systemd/v22/activation"
+
+	"hafs/lib/mirror"
+	"hafs/lib/record"
+	"hafs/lib/system"
+)
+
+// serve keeps the replicas that the record asks for, and follows it.
+func (c *runCommand) serve(ctx context.Context) error {
+	log := c.Common.Log()
+	settings, err := c.Common.Settings()
+	if err != nil {
+		return err
+	}
+	store := record.Store{Directory: settings.StateDirectory}
+	r, err := store.Current()
+	if err != nil {
+		return err
+	}
+	share, err := openShare(mirror.Share(r, settings.Name))
+	if err != nil {
+		return err
+	}
+	defer share.Close()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	m := &mirror.Mirror{Share: share, StatusFile: settings.Run("mirror.json"), Every: c.Every, Log: log}
+	m.Transport = func(w mirror.Wanted) mirror.Transport {
+		return c.transport(share, w, true, settings.RsyncBandwidth, log)
+	}
+	m.Start(ctx)
+	in, listener, err := inherited(settings.Run("mirror.sock"))
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	go m.Serve(listener)
+	records, err := store.Follow(ctx)
+	if err != nil {
+		return err
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- c.feed(ctx, m, in) }()
+	system.Ready(ctx, func() bool { return m.Status().PID != 0 }) // a mirror that is stuck does not answer
+	for {
+		select {
+		case r, open := <-records:
+			if !open {
+				return nil
+			}
+			if mirror.Share(r, settings.Name) != share.Name {
+				return fmt.Errorf("generation %d replicates another directory: start again", r.Generation)
+			}
+			log.Info().Uint64("generation", r.Generation).Int("replicas", len(mirror.Replicas(r, settings.Name))).Msg("following the record")
+			m.Keep(r.Generation, mirror.Replicas(r, settings.Name))
+			m.CompareAll()
+		case err := <-ended:
+			if err == nil && ctx.Err() == nil {
+				err = errors.New("the changes ended: hafs-watch should keep its end of the pipe open")
+			}
+			return err
+		}
+	}
+}
+
+// inherited takes what systemd opened for this service: the FIFO of changes and the socket. Without it changes come from the standard input,
+// and the socket is made.
+func inherited(socket string) (*os.File, net.Listener, error) {
+	in, listener := os.Stdin, net.Listener(nil)
+	for _, f := range activation.Files(true) {
+		st, err := f.Stat()
+		if err != nil {
+			return nil, nil, err
+		}
+		switch {
+		case st.Mode()&os.ModeNamedPipe != 0:
+			in = f
+		case st.Mode()&os.ModeSocket != 0:
+			if listener, err = net.FileListener(f); err != nil {
+				return nil, nil, fmt.Errorf("socket from systemd: %w", err)
+			}
+			f.Close()
+		}
+	}
+	if listener == nil {
+		made, err := listen(socket)
+		return in, made, err
+	}
+	return in, listener, nil
+}
+
+// listen makes a socket in the place of one that was left behind.
+func listen(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
+	return net.Listen("unix", path)
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"hafs/lib/command"
+	"hafs/lib/exitcode"
+	"hafs/lib/mirror"
+)
+
+type waitCommand struct {
+	Common  *command.Common `kong:"-"`
+	Copies  int             `help:"Replicas that must have everything; 0: all." default:"0"`
+	Timeout time.Duration   `help:"How long to wait." default:"10s"`
+	Socket  string          `help:"Where hafs-mirror answers; by default in the run directory of the settings." placeholder:"PATH"`
+}
+
+// Validate is called by kong before anything happens.
+func (c *waitCommand) Validate() error {
+	if c.Copies < 0 || c.Timeout <= 0 {
+		return errors.New("--copies and --timeout cannot be negative")
+	}
+	return nil
+}
+
+// Run is hafs-mirror wait.
+func (c *waitCommand) Run(ctx context.Context) error {
+	socket := c.Socket
+	if socket == "" {
+		settings, err := c.Common.Settings()
+		if err != nil {
+			return err
+		}
+		socket = settings.Run("mirror.sock")
+	}
+	a, err := mirror.Ask(ctx, socket, mirror.Request{Copies: c.Copies, Timeout: c.Timeout})
+	switch {
+	case err != nil:
+		return err
+	case a.Refused != "":
+		return exitcode.With(exitcode.Refused, errors.New(a.Refused))
+	case !a.OK:
+		return fmt.Errorf("%s after %s; reached: %s; lagging: %s", a.Error, c.Timeout,
+			orNone(a.Reached, " "), orNone(a.Lagging, "; "))
+	}
+	return nil
+}
+
+func orNone(words []string, between string) string {
+	if len(words) == 0 {
+		return "none"
+	}
+	return strings.Join(words, between)
+}

@@ -1,0 +1,298 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"io"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"hafs/lib/change"
+	"hafs/lib/mirror/tree"
+)
+
+// applying carries out steps on one replica.
+type applying struct {
+	share, replica *tree.Root
+	fidelity       change.Fidelity
+	journal        *journal
+	limit          *limiter
+	sync           bool
+	noLinks        func(err error) // told that the replica cannot have hard links
+	progress       func()
+
+	mu       sync.Mutex
+	problems []error
+	full     bool // no room: write no more
+	lost     bool // the replica does not answer: stop
+}
+
+// carry does all steps, op after op, those of one op side by side. Files that cannot be written do not keep others from it, and a replica
+// without room still gets its deletes.
+func (a *applying) carry(ctx context.Context, steps []Step) error {
+	for start := 0; start < len(steps); {
+		end := start + 1
+		for end < len(steps) && together(steps[start], steps[end]) {
+			end++
+		}
+		a.phase(ctx, steps[start:end])
+		start = end
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return a.err()
+}
+
+// together says whether two steps may be carried out at the same time.
+func together(a, b Step) bool {
+	if a.Op != b.Op {
+		return false
+	}
+	return a.Op != MakeDirectory && a.Op != Finish || change.Depth(a.Path) == change.Depth(b.Path)
+}
+
+// phase divides steps among workers, each with a run of steps in one directory.
+func (a *applying) phase(ctx context.Context, steps []Step) {
+	for start := 0; start < len(steps); {
+		dir := parent(steps[start].Path)
+		end := start + 1
+		for end < len(steps) && end-start < chunkSteps && parent(steps[end].Path) == dir {
+			end++
+		}
+		chunk := steps[start:end]
+		a.limit.run(func() { a.chunk(ctx, dir, chunk) })
+		start = end
+	}
+	a.limit.wait()
+}
+
+// chunkSteps is how many steps in one directory one worker takes at once.
+const chunkSteps = 8
+
+func (a *applying) chunk(ctx context.Context, dir string, steps []Step) {
+	to, err := a.replica.Dir(dir)
+	if tree.Absent(err) && (steps[0].Op == Delete || steps[0].Op == Finish) {
+		return
+	}
+	if err != nil {
+		a.problem(err)
+		return
+	}
+	defer to.Close()
+	for _, s := range steps {
+		if ctx.Err() != nil || a.stopped(s.Op) {
+			return
+		}
+		a.progress()
+		if err := a.step(to, s); err != nil {
+			a.problem(err)
+		}
+	}
+}
+
+func (a *applying) step(to *tree.Dir, s Step) error {
+	_, name := change.Split(s.Path)
+	switch s.Op {
+	case MakeDirectory:
+		if s.Replica != nil {
+			if err := to.RemoveTree(name); err != nil {
+				return err
+			}
+		}
+		return to.MakeDirectory(name)
+	case Write:
+		return a.write(to, name, s)
+	case MakeSymlink:
+		temporary, err := to.MakeSymlink(s.Source, a.fidelity.PlainSymlinks)
+		if err != nil {
+			return err
+		}
+		return to.Publish(temporary, name, s.Aside())
+	case SetAttributes:
+		if err := to.SetAttributes(name, s.Source, nil, a.fidelity.PlainSymlinks); err != nil {
+			return err
+		}
+		if s.Source.Kind == change.File {
+			a.journal.keep(s.Path, s.Source)
+		}
+		return nil
+	case Link:
+		return a.link(to, name, s)
+	case Delete:
+		return to.RemoveTree(name)
+	case Finish:
+		e, err := a.share.Lstat(s.Path)
+		if err != nil || e == nil || e.Kind != change.Directory {
+			return err
+		}
+		have, err := to.Lstat(name)
+		if err != nil || have == nil || have.Kind != change.Directory {
+			return err
+		}
+		return to.SetAttributes(name, e, have, false)
+	}
+	return fmt.Errorf("no such step: %d", s.Op)
+}
+
+func (a *applying) write(to *tree.Dir, name string, s Step) error {
+	file, err := a.share.OpenFile(s.Path)
+	if tree.Absent(err) || errors.Is(err, unix.ELOOP) || errors.Is(err, tree.ErrNotRegular) {
+		return nil // something else is there by now, and an event tells of it
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	var copied *change.Entry
+	var hash uint64
+	temporary, err := to.WriteTemporary(a.sync, func(into *os.File) (*change.Entry, error) {
+		copied, hash, err = copyStable(file, into, a.progress)
+		return copied, err
+	})
+	if err != nil {
+		return err
+	}
+	if err := to.Publish(temporary, name, s.Aside()); err != nil {
+		return err
+	}
+	a.journal.put(s.Path, copied, hash)
+	return nil
+}
+
+// maxCopies is how often a file that changes while it is copied is copied again at once. Then what was copied last is taken, with the time
+// the file had before: it looks different at the next comparison, which the event of the write that came in between will cause.
+const maxCopies = 3
+
+const copyBytes = 256 << 10
+
+var copyBuffers = sync.Pool{New: func() any { return new([copyBytes]byte) }}
+
+// copyStable copies a file as it was at one moment, and returns how it was then.
+func copyStable(from, into *os.File, progress func()) (*change.Entry, uint64, error) {
+	buffer := copyBuffers.Get().(*[copyBytes]byte)
+	defer copyBuffers.Put(buffer)
+	for copies := 1; ; copies++ {
+		before, err := tree.Stat(from)
+		if err != nil {
+			return nil, 0, err
+		}
+		size, hash, err := copyOnce(from, into, buffer[:], progress)
+		if err != nil {
+			return nil, 0, err
+		}
+		after, err := tree.Stat(from)
+		if err != nil {
+			return nil, 0, err
+		}
+		if copies == maxCopies || size == after.Size && before.Mtime == after.Mtime && before.Ctime == after.Ctime {
+			before.Size = size
+			return before, hash, nil
+		}
+		if _, err := into.Seek(0, io.SeekStart); err != nil {
+			return nil, 0, err
+		}
+		if err := into.Truncate(0); err != nil {
+			return nil, 0, err
+		}
+	}
+}
+
+func copyOnce(from, into *os.File, buffer []byte, progress func()) (size int64, sum uint64, err error) {
+	if _, err := from.Seek(0, io.SeekStart); err != nil {
+		return 0, 0, err
+	}
+	var hash maphash.Hash
+	hash.SetSeed(hashSeed)
+	for {
+		n, err := from.Read(buffer)
+		if n > 0 {
+			hash.Write(buffer[:n])
+			if _, err := into.Write(buffer[:n]); err != nil {
+				return 0, 0, err
+			}
+			size += int64(n)
+			progress()
+		}
+		if err == io.EOF {
+			return size, hash.Sum64(), nil
+		}
+		if err != nil {
+			return 0, 0, err
+		}
+	}
+}
+
+func hashFile(root *tree.Root, path string) (uint64, error) {
+	f, err := root.OpenFile(path)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	var hash maphash.Hash
+	hash.SetSeed(hashSeed)
+	_, err = io.Copy(&hash, f)
+	return hash.Sum64(), err
+}
+
+// link makes another name for a file the replica has. A replica that cannot do that gets a copy.
+func (a *applying) link(to *tree.Dir, name string, s Step) error {
+	dir, file := change.Split(s.From)
+	from, err := a.replica.Dir(dir)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	temporary, err := to.MakeLink(from, file)
+	if err != nil {
+		if tree.Full(err) || tree.Lost(err) || tree.Absent(err) {
+			return err
+		}
+		a.noLinks(err)
+		return a.write(to, name, s)
+	}
+	if err := to.Publish(temporary, name, s.Aside()); err != nil {
+		return err
+	}
+	to.Discard(temporary) // renaming one name of a file over another does nothing
+	a.journal.keep(s.From, s.Source)
+	a.journal.keep(s.Path, s.Source)
+	return nil
+}
+
+func (a *applying) problem(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.problems = append(a.problems, err)
+	a.full = a.full || tree.Full(err)
+	a.lost = a.lost || tree.Lost(err)
+}
+
+func (a *applying) stopped(op Op) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.lost || a.full && op < Delete
+}
+
+func (a *applying) err() error {
+	err := summary(a.problems)
+	if err != nil && a.full {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return err
+}
+
+// summary is the first of several errors, and how many there are.
+func summary(problems []error) error {
+	switch len(problems) {
+	case 0:
+		return nil
+	case 1:
+		return problems[0]
+	}
+	return fmt.Errorf("%w (and %d more)", problems[0], len(problems)-1)
+}

@@ -1,0 +1,198 @@
+package mirror
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hafs/lib/change"
+)
+
+// A barrier is a mark in the share: once the change it causes has come through to a replica, everything written before it has too.
+
+// barrier is one that somebody waits for.
+type barrier struct {
+	begun   bool     // its change was reported
+	reached []string // replicas it has come through to
+	news    chan struct{}
+}
+
+// Request is a question over /run/hafs/mirror.sock, one JSON object a line. The answer is one too.
+type Request struct {
+	Copies  int           `json:"copies"`  // replicas that must have everything; 0: all
+	Timeout time.Duration `json:"timeout"` // nanoseconds
+}
+
+// Answer says how far the barrier came.
+type Answer struct {
+	Reached []string `json:"reached"`           // replicas that have everything written before the question
+	Lagging []string `json:"lagging,omitempty"` // the others, each with the reason
+	Refused string   `json:"refused,omitempty"` // why there is no use waiting
+	Error   string   `json:"error,omitempty"`
+	OK      bool     `json:"ok"`
+}
+
+// Serve answers requests until the listener is closed.
+func (m *Mirror) Serve(listener net.Listener) {
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer conn.Close()
+			var q Request
+			if json.NewDecoder(conn).Decode(&q) != nil {
+				return
+			}
+			_ = json.NewEncoder(conn).Encode(m.Wait(q))
+		}()
+	}
+}
+
+// Wait marks the share and waits until the mark has come through.
+func (m *Mirror) Wait(q Request) Answer {
+	names := m.names()
+	copies := q.Copies
+	if copies == 0 {
+		copies = len(names)
+	}
+	if copies > len(names) {
+		return Answer{Refused: fmt.Sprintf("%d copies asked for, but there are %d replicas: %s", copies, len(names), strings.Join(names, " "))}
+	}
+	if len(names) == 0 {
+		return Answer{Refused: "there are no replicas"}
+	}
+	id := rand.Text()
+	b := &barrier{news: make(chan struct{}, 1)}
+	m.mu.Lock()
+	m.waiting[id] = b
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		delete(m.waiting, id)
+		m.unmark(id)
+		m.mu.Unlock()
+	}()
+	if err := m.mark(id); err != nil {
+		return Answer{Error: err.Error()}
+	}
+	deadline := time.After(q.Timeout)
+	for {
+		m.mu.Lock()
+		reached := slices.Clone(b.reached)
+		m.mu.Unlock()
+		if len(reached) >= copies {
+			return Answer{OK: true, Reached: reached}
+		}
+		select {
+		case <-b.news:
+		case <-deadline:
+			return m.late(b)
+		case <-m.ctx.Done():
+			return Answer{Error: "the mirror ends"}
+		}
+	}
+}
+
+func (m *Mirror) names() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	names := []string{}
+	for _, r := range m.replicas {
+		names = append(names, r.wanted.Name)
+	}
+	return names
+}
+
+// mark makes the cookie. It stays until it is reported: should the kernel lose its event, the watch finds it.
+func (m *Mirror) mark(id string) error {
+	fd, err := unix.Openat(m.Share.Descriptor(), change.CookiePrefix+id, unix.O_CREAT|unix.O_EXCL|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return fmt.Errorf("mark the share: %w", err)
+	}
+	return unix.Close(fd)
+}
+
+func (m *Mirror) unmark(id string) {
+	_ = unix.Unlinkat(m.Share.Descriptor(), change.CookiePrefix+id, 0)
+}
+
+func (m *Mirror) late(b *barrier) Answer {
+	m.mu.Lock()
+	reached, begun := slices.Clone(b.reached), b.begun
+	m.mu.Unlock()
+	a := Answer{Reached: reached, Error: "time is up"}
+	if !begun {
+		a.Error = "the mark in the share was not reported: is hafs-watch running?"
+	}
+	for _, r := range m.Status().Replicas {
+		if slices.Contains(reached, r.Name) {
+			continue
+		}
+		reason := fmt.Sprintf("%s: %s, %d changes pending", r.Name, r.State, r.Pending)
+		if r.Stalled > 0 {
+			reason += fmt.Sprintf(", no answer for %d s", r.Stalled)
+		}
+		if r.Error != "" {
+			reason += ", " + r.Error
+		}
+		a.Lagging = append(a.Lagging, reason)
+	}
+	return a
+}
+
+// began notes that a barrier was reported; with m.mu held.
+func (m *Mirror) began(id string) {
+	if b := m.waiting[id]; b != nil {
+		b.begun = true
+		m.unmark(id)
+	}
+}
+
+// reached notes that everything before a barrier is on a replica.
+func (m *Mirror) reached(name, id string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	b := m.waiting[id]
+	if b == nil || slices.Contains(b.reached, name) {
+		return
+	}
+	b.reached = append(b.reached, name)
+	select {
+	case b.news <- struct{}{}:
+	default:
+	}
+}
+
+// Ask puts a question to a running mirror.
+func Ask(ctx context.Context, socket string, q Request) (Answer, error) {
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(ctx, "unix", socket)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
+		return Answer{}, fmt.Errorf("hafs-mirror is not running here: %w", err)
+	}
+	if err != nil {
+		return Answer{}, err
+	}
+	defer conn.Close()
+	// The mirror keeps the time itself; this is for one that hangs.
+	_ = conn.SetDeadline(time.Now().Add(q.Timeout + time.Second))
+	if err := json.NewEncoder(conn).Encode(q); err != nil {
+		return Answer{}, err
+	}
+	var a Answer
+	if err := json.NewDecoder(conn).Decode(&a); err != nil {
+		return Answer{}, fmt.Errorf("hafs-mirror does not answer: %w", err)
+	}
+	return a, nil
+}

@@ -1,0 +1,210 @@
+// Package mirror keeps replicas of the share identical to it.
+//
+// It promises that every file on a replica is whole at every moment; that after a comparison of everything a replica is identical to the share
+// (content, owner, mode, times, hard links within the share) as far as its transport can hold that; that nothing is deleted because the share
+// was missing, unmounted or unreadable; that no symbolic link is ever followed, on neither side; and that one replica that hangs or
+// fails holds up no other. What is not replicated: FIFOs, sockets, devices, extended attributes, ACLs.
+//
+// plan.go is pure: from what both sides have to steps. gather.go looks, apply.go carries steps out, directory.go and rsync.go are the two
+// ways to a replica, replica.go gives each replica a queue and a goroutine, mirror.go feeds them, barrier.go answers hafs-mirror wait.
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"hafs/lib/change"
+	"hafs/lib/mirror/tree"
+)
+
+// Mirror feeds changes to replicas.
+type Mirror struct {
+	Share      *tree.Root
+	Transport  func(Wanted) Transport
+	StatusFile string        // empty: none
+	Every      time.Duration // how often everything is compared anyway
+	Attempts   int           // failures in a row after which a replica is given up; 0: never
+	Log        zerolog.Logger
+
+	mu         sync.Mutex
+	number     uint64
+	generation uint64
+	replicas   []*running
+	waiting    map[string]*barrier
+	dirty      chan struct{}
+	gone       chan error
+	ctx        context.Context
+}
+
+// running is a replica and what ends it.
+type running struct {
+	*replica
+	stop context.CancelFunc
+	done chan struct{}
+}
+
+// DefaultEvery is how often everything is compared although nothing seemed to change.
+const DefaultEvery = 10 * time.Minute
+
+// Start makes the mirror ready. It works until the context ends.
+func (m *Mirror) Start(ctx context.Context) {
+	m.ctx = ctx
+	m.waiting = map[string]*barrier{}
+	m.dirty, m.gone = make(chan struct{}, 1), make(chan error, 1)
+	if old, err := ReadStatus(m.StatusFile); err == nil && old.Share == m.Share.Name {
+		m.number = old.Number // positions of one generation never go back
+	}
+	if m.StatusFile != "" {
+		go m.publish(ctx)
+	}
+}
+
+// Gone gives the error that ended the mirror: the share is gone.
+func (m *Mirror) Gone() <-chan error { return m.gone }
+
+// Keep makes the replicas those of a generation. A replica that was there before goes on, and stays complete while everything is compared
+// once in the new generation; one that is not wanted any more is left alone, even if it hangs.
+func (m *Mirror) Keep(generation uint64, wanted []Wanted) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.generation = generation
+	var kept []*running
+	for _, r := range m.replicas {
+		if slices.Contains(wanted, r.wanted) {
+			kept = append(kept, r)
+		} else {
+			r.stop()
+		}
+	}
+	for _, w := range wanted {
+		if !slices.ContainsFunc(kept, func(r *running) bool { return r.wanted == w }) {
+			kept = append(kept, m.start(w))
+		}
+	}
+	m.replicas = kept
+	m.changed()
+}
+
+// CompareAll asks every replica for a comparison of everything.
+func (m *Mirror) CompareAll() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.replicas {
+		r.compare(m.generation)
+	}
+}
+
+func (m *Mirror) start(w Wanted) *running {
+	r := newReplica(w, m.Transport(w), m.Log, time.Now())
+	r.every, r.attempts = m.Every, m.Attempts
+	r.changed = m.changed
+	r.reached = m.reached
+	r.fatal = func(err error) {
+		select {
+		case m.gone <- err:
+		default:
+		}
+	}
+	r.completed = func(generation uint64) {
+		r.log.Info().Str("event", "complete").Uint64("generation", generation).Msg("replica is complete")
+	}
+	ctx, stop := context.WithCancel(m.ctx)
+	started := &running{r, stop, make(chan struct{})}
+	go func() {
+		defer close(started.done)
+		r.run(ctx)
+	}()
+	return started
+}
+
+// Report takes one change, in the order they happened. It never waits for a replica.
+func (m *Mirror) Report(c change.Change) {
+	m.mu.Lock()
+	m.number++
+	if c.Kind == change.Barrier {
+		m.began(c.Path)
+	}
+	for _, r := range m.replicas {
+		r.add(m.number, c)
+	}
+	m.mu.Unlock()
+	m.changed()
+}
+
+// Finished waits until nothing is pending on any replica. Its error names the replicas that were given up.
+func (m *Mirror) Finished(ctx context.Context) error {
+	for {
+		var problems []error
+		all := true
+		m.mu.Lock()
+		for _, r := range m.replicas {
+			finished, err := r.finished()
+			all = all && finished
+			if err != nil {
+				problems = append(problems, fmt.Errorf("%s: %w", r.wanted.Name, err))
+			}
+		}
+		m.mu.Unlock()
+		if all {
+			return errors.Join(problems...)
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case err := <-m.gone:
+			return err
+		case <-time.After(time.Millisecond):
+		}
+	}
+}
+
+// Status is how things stand.
+func (m *Mirror) Status() Status {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	s := Status{Share: m.Share.Name, Generation: m.generation, Number: m.number, PID: unix.Getpid(), Updated: now, Replicas: []ReplicaStatus{}}
+	for _, r := range m.replicas {
+		s.Replicas = append(s.Replicas, r.snapshot(now))
+	}
+	return s
+}
+
+func (m *Mirror) changed() {
+	select {
+	case m.dirty <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	statusInterval = 250 * time.Millisecond // at most this often
+	statusRefresh  = 2 * time.Second        // at least this often: a replica that hangs changes nothing by itself
+)
+
+// publish keeps the status file up to date: at once after a quiet time, then not more often than the interval.
+func (m *Mirror) publish(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-m.dirty:
+		case <-time.After(statusRefresh):
+		}
+		if err := m.Status().Write(m.StatusFile); err != nil {
+			m.Log.Error().Err(err).Msg("write status")
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(statusInterval):
+		}
+	}
+}

@@ -1,0 +1,248 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"hafs/lib/change"
+)
+
+// replica is one replica with its own queue and goroutine, so that one that hangs holds up no other.
+type replica struct {
+	wanted    Wanted
+	transport Transport
+	log       zerolog.Logger
+	changed   func()                  // told after every change of the status
+	fatal     func(error)             // told when the share is gone
+	completed func(generation uint64) // told when everything was compared in a generation
+	reached   func(name, id string)   // told when a barrier has passed
+	every     time.Duration           // how often everything is compared anyway
+	attempts  int                     // give up after so many failures in a row; 0: never
+
+	mu         sync.Mutex
+	queue      change.Set
+	wake       chan struct{}
+	owed       []string // barriers that passed in failed attempts
+	status     ReplicaStatus
+	generation uint64 // in which everything is to be compared
+	needFull   bool
+	working    int // changes being applied
+	gaveUp     error
+	answered   int64
+	answeredAt time.Time
+}
+
+const (
+	// queueLimit bounds the changes that wait for one replica; beyond it they become a rescan. About 5 MB.
+	queueLimit = 50_000
+	// batchLimit is how many changes are applied at once.
+	batchLimit = 1024
+
+	firstBackoff = 10 * time.Millisecond // a mount that is still coming up should not cost more
+	lastBackoff  = 2 * time.Second
+)
+
+func newReplica(w Wanted, t Transport, log zerolog.Logger, now time.Time) *replica {
+	return &replica{
+		wanted: w, transport: t, log: log.With().Str("replica", w.Name).Logger(),
+		queue: change.Set{Limit: queueLimit}, wake: make(chan struct{}, 1), answeredAt: now,
+		status: ReplicaStatus{Name: w.Name, Transport: w.Transport, Target: w.Target, State: Filling, Since: now},
+	}
+}
+
+// add reports a change to the replica. It never waits.
+func (r *replica) add(number uint64, c change.Change) {
+	r.mu.Lock()
+	if r.queue.Add(number, c) {
+		r.log.Warn().Int("limit", queueLimit).Msg("too many changes wait for this replica: it will be compared as a whole")
+	}
+	r.mu.Unlock()
+	r.poke()
+}
+
+func (r *replica) poke() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// compare asks for a comparison of everything, as the first of this generation.
+func (r *replica) compare(generation uint64) {
+	r.mu.Lock()
+	r.generation, r.needFull = generation, true
+	r.mu.Unlock()
+	r.poke()
+}
+
+// run applies changes until the context ends.
+func (r *replica) run(ctx context.Context) {
+	defer r.transport.Close()
+	periodic := time.NewTicker(r.every)
+	defer periodic.Stop()
+	backoff := time.Duration(0)
+	for failures := 0; ; {
+		if r.idle() {
+			select {
+			case <-ctx.Done():
+				return
+			case <-periodic.C:
+				r.mu.Lock()
+				r.needFull = true
+				r.mu.Unlock()
+			case <-r.wake:
+			}
+			continue
+		}
+		err := r.batch(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			failures, backoff = 0, 0
+			continue
+		}
+		if errors.Is(err, ErrShareGone) {
+			r.fatal(err)
+			return
+		}
+		failures++
+		if r.attempts > 0 && failures >= r.attempts {
+			r.mu.Lock()
+			r.gaveUp = err
+			r.mu.Unlock()
+			r.changed()
+			return
+		}
+		backoff = min(max(2*backoff, firstBackoff), lastBackoff)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(backoff):
+		}
+	}
+}
+
+func (r *replica) idle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.needFull && r.queue.Len() == 0
+}
+
+// batch applies what waits, as far as it fits into one batch.
+func (r *replica) batch(ctx context.Context) error {
+	r.mu.Lock()
+	full, generation := r.needFull, r.generation
+	limit := batchLimit
+	if full {
+		limit = 0 // all of it is part of the comparison of everything
+	}
+	changes, number := r.queue.Take(limit)
+	r.needFull = false
+	r.working = max(1, len(changes))
+	r.answeredAt = time.Now()
+	r.mu.Unlock()
+	if full {
+		changes = append([]change.Change{{Kind: change.Rescan, Path: "."}}, barriers(changes)...)
+	}
+	full = whole(changes)
+	err := r.transport.Apply(ctx, changes)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+
+	r.mu.Lock()
+	r.working = 0
+	for _, b := range barriers(changes) {
+		r.owed = append(r.owed, b.Path)
+	}
+	if err != nil {
+		r.needFull = true
+		if !errors.Is(err, ErrVanished) { // that only says that the share is busy
+			r.failed(err)
+		}
+		r.mu.Unlock()
+		r.changed()
+		return err
+	}
+	passed := r.owed
+	r.owed = nil
+	r.status.Number = number
+	completed := full && (r.status.State != Complete || r.status.Generation != generation)
+	if full {
+		r.status.Generation, r.status.Checked, r.status.Error = generation, time.Now(), ""
+		r.state(Complete)
+	}
+	r.mu.Unlock()
+	if completed {
+		r.completed(generation)
+	}
+	for _, id := range passed {
+		r.reached(r.wanted.Name, id)
+	}
+	r.changed()
+	return nil
+}
+
+// failed notes an error; with r.mu held. The same error again and again is logged once.
+func (r *replica) failed(err error) {
+	r.status.Failures++
+	if text := err.Error(); text != r.status.Error {
+		r.status.Error = text
+		r.log.Warn().Err(err).Msg("replica failed: trying again with a comparison of everything")
+	}
+	r.state(Broken)
+}
+
+func (r *replica) state(s State) {
+	if r.status.State != s {
+		r.status.State, r.status.Since = s, time.Now()
+	}
+}
+
+func barriers(changes []change.Change) []change.Change {
+	var found []change.Change
+	for _, c := range changes {
+		if c.Kind == change.Barrier {
+			found = append(found, c)
+		}
+	}
+	return found
+}
+
+// stallAfter is how long a replica may not answer before that is said.
+const stallAfter = 2 * time.Second
+
+// snapshot is the status as of now.
+func (r *replica) snapshot(now time.Time) ReplicaStatus {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.status
+	s.Pending = r.queue.Len() + r.working
+	if r.needFull {
+		s.Pending++
+	}
+	if p, counts := r.transport.(interface{ Progress() int64 }); counts && r.working > 0 {
+		if moved := p.Progress(); moved != r.answered {
+			r.answered, r.answeredAt = moved, now
+		}
+		if quiet := now.Sub(r.answeredAt); quiet > stallAfter {
+			s.Stalled = int(quiet / time.Second)
+		}
+	}
+	return s
+}
+
+// finished says whether nothing waits, or why nothing more will happen.
+func (r *replica) finished() (bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.gaveUp != nil {
+		return true, r.gaveUp
+	}
+	return !r.needFull && r.queue.Len() == 0 && r.working == 0 && r.status.State != Broken, nil
+}

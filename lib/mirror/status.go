@@ -1,0 +1,64 @@
+package mirror
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/google/renameio/v2"
+)
+
+// Status is what hafs-mirror says of itself in /run/hafs/mirror.json.
+type Status struct {
+	Share      string          `json:"share"`
+	Generation uint64          `json:"generation"` // of the record the replicas come from; 0 when they were named by hand
+	Number     uint64          `json:"number"`     // changes reported so far: the share's position
+	PID        int             `json:"pid"`
+	Updated    time.Time       `json:"updated"`
+	Replicas   []ReplicaStatus `json:"replicas"`
+}
+
+// ReplicaStatus is one replica's part of Status.
+type ReplicaStatus struct {
+	Name       string    `json:"name"`
+	Transport  string    `json:"transport"`  // directory or rsync
+	Target     string    `json:"target"`     // where it is reached
+	Generation uint64    `json:"generation"` // in which it was last found complete
+	State      State     `json:"state"`
+	Since      time.Time `json:"since"`            // of the state
+	Number     uint64    `json:"number"`           // every change up to this one is on the replica; the replica's position
+	Pending    int       `json:"pending"`          // changes that wait or are being applied
+	Stalled    int       `json:"stalled_seconds"`  // how long it has not answered while there was work; 0: it answers
+	Error      string    `json:"error,omitempty"`  // why it is broken
+	Failures   int       `json:"failures"`         // since the mirror started
+	Checked    time.Time `json:"checked,omitzero"` // when everything was last compared
+}
+
+// State of a replica.
+type State string
+
+const (
+	Filling  State = "filling"  // not yet compared as a whole; not fit to succeed the share
+	Complete State = "complete" // like the share but for what is pending
+	Broken   State = "broken"   // the last attempt failed; the whole will be compared again
+)
+
+// ReadStatus reads mirror.json.
+func ReadStatus(path string) (Status, error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return Status{}, err
+	}
+	var s Status
+	return s, json.Unmarshal(text, &s)
+}
+
+// Write replaces mirror.json for readers at any moment.
+func (s Status) Write(path string) error {
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	return renameio.WriteFile(path, append(text, '\n'), 0o644, renameio.WithTempDir(filepath.Dir(path)), renameio.WithStaticPermissions(0o644))
+}

@@ -1,0 +1,36 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+
+	"hafs/lib/change"
+)
+
+// Transport makes one replica like the share.
+type Transport interface {
+	// Apply deals with changes: afterwards the replica is like the share at their paths, as the share was at some time after the call. After
+	// an error nothing is known but that every file there is whole; a rescan of everything has to follow.
+	//
+	// Errors that are ErrShareGone end the mirror. A Refusal means that the replica, or the share, is not what it should be.
+	Apply(ctx context.Context, changes []change.Change) error
+	// Close gives up the replica. It may be called while Apply hangs.
+	Close()
+}
+
+var (
+	// ErrShareGone means that the share is not where it was when the mirror started: nothing can be concluded from it any more.
+	ErrShareGone = errors.New("the share is gone")
+	// ErrFull means that the replica has no room.
+	ErrFull = errors.New("full")
+)
+
+// whole says whether changes call for comparing everything.
+func whole(changes []change.Change) bool {
+	for _, c := range changes {
+		if c.Kind == change.Rescan && c.Path == "." {
+			return true
+		}
+	}
+	return false
+}

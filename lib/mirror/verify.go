@@ -1,0 +1,205 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"hafs/lib/change"
+	"hafs/lib/mirror/tree"
+	"hafs/lib/watch"
+)
+
+// Difference is one thing in which a replica is not like the share.
+type Difference struct {
+	Path   string
+	Reason string // missing, extra, or what differs
+}
+
+func (d Difference) String() string {
+	return d.Reason + " " + change.Change{Kind: change.Look, Path: d.Path}.String()[len("look "):]
+}
+
+// Verify compares everything, content too, and changes nothing. It does not use what the mirror remembers.
+func (d *Directory) Verify(ctx context.Context) ([]Difference, error) {
+	d.busy.Lock()
+	defer d.busy.Unlock()
+	if err := d.check(true); err != nil {
+		return nil, err
+	}
+	v := verification{share: d.Share, replica: d.replica, fidelity: d.fidelity, limit: newLimiter(d.Workers), links: map[fileID][]Pair{}}
+	v.compare(ctx, ".")
+	v.limit.wait()
+	v.compareLinks()
+	slices.SortFunc(v.found, func(a, b Difference) int {
+		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Reason, b.Reason))
+	})
+	return v.found, cmp.Or(ctx.Err(), summary(v.problems))
+}
+
+type verification struct {
+	share, replica *tree.Root
+	fidelity       change.Fidelity
+	limit          *limiter
+
+	mu       sync.Mutex
+	found    []Difference
+	problems []error
+	links    map[fileID][]Pair // by the share's inode
+}
+
+func (v *verification) report(path, reason string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.found = append(v.found, Difference{path, reason})
+}
+
+func (v *verification) problem(err error) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.problems = append(v.problems, err)
+}
+
+// compare looks at a path on both sides and at everything below it.
+func (v *verification) compare(ctx context.Context, path string) {
+	if ctx.Err() != nil {
+		return
+	}
+	share, err := v.share.Lstat(path)
+	if err != nil {
+		v.problem(err)
+		return
+	}
+	replica, err := v.replica.Lstat(path)
+	if err != nil {
+		v.problem(err)
+		return
+	}
+	v.entries(path, share, replica)
+	if share == nil || replica == nil || share.Kind != change.Directory || replica.Kind != change.Directory {
+		return
+	}
+	var names []string
+	for _, root := range []*tree.Root{v.share, v.replica} {
+		list, err := listNames(root, path)
+		if err != nil {
+			v.problem(err)
+			return
+		}
+		if root == v.share {
+			list = slices.DeleteFunc(list, func(n string) bool { return strings.HasPrefix(n, change.TemporaryPrefix) })
+		}
+		names = append(names, list...)
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		v.limit.run(func() { v.compare(ctx, change.Join(path, name)) })
+	}
+}
+
+func listNames(root *tree.Root, path string) ([]string, error) {
+	d, err := root.Dir(path)
+	if tree.Absent(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer d.Close()
+	return d.List()
+}
+
+func (v *verification) entries(path string, share, replica *change.Entry) {
+	switch {
+	case share != nil && share.Kind == change.Special:
+		if replica != nil && replica.Kind != change.Special {
+			v.report(path, "extra")
+		}
+		return
+	case share == nil && replica == nil:
+		return
+	case replica == nil:
+		v.report(path, "missing")
+		return
+	case share == nil:
+		v.report(path, "extra")
+		return
+	case share.Kind != replica.Kind:
+		v.report(path, "kind")
+		return
+	}
+	if share.Kind == change.File && share.Nlink > 1 {
+		v.mu.Lock()
+		id := fileID{share.Dev, share.Ino}
+		v.links[id] = append(v.links[id], Pair{Path: path, Source: share, Replica: replica})
+		v.mu.Unlock()
+	}
+	if reasons := v.differ(path, share, replica); len(reasons) > 0 {
+		v.report(path, strings.Join(reasons, "+"))
+	}
+}
+
+func (v *verification) differ(path string, share, replica *change.Entry) []string {
+	var reasons []string
+	if share.Kind == change.Symlink && share.Target != replica.Target {
+		reasons = append(reasons, "target")
+	}
+	if share.Kind == change.File {
+		same, err := share.Size == replica.Size, error(nil)
+		if same {
+			same, err = watch.SameContent(v.share, v.replica, path)
+		}
+		if err != nil {
+			v.problem(err)
+		} else if !same {
+			reasons = append(reasons, "content")
+		}
+	}
+	// Each attribute alone, against an entry that has all the others right.
+	mode, owner, time := *share, *share, *share
+	mode.Mode, owner.UID, owner.GID, time.Mtime = replica.Mode, replica.UID, replica.GID, replica.Mtime
+	if change.AttributesDiffer(share, &mode, v.fidelity) {
+		reasons = append(reasons, "mode")
+	}
+	if change.AttributesDiffer(share, &owner, v.fidelity) {
+		reasons = append(reasons, "owner")
+	}
+	if change.AttributesDiffer(share, &time, v.fidelity) {
+		reasons = append(reasons, "time")
+	}
+	return reasons
+}
+
+// compareLinks finds names that are one file in the share and several on a replica whose inodes can be told apart.
+func (v *verification) compareLinks() {
+	if v.fidelity.UnknownIdentity {
+		return
+	}
+	for _, group := range v.links {
+		slices.SortFunc(group, func(a, b Pair) int { return strings.Compare(a.Path, b.Path) })
+		for _, p := range group[1:] {
+			if !sameFile(group[0].Replica, p.Replica) {
+				v.report(p.Path, "link")
+			}
+		}
+	}
+}
+
+// Verify compares everything by a dry run of rsync, content too.
+func (r *Rsync) Verify(ctx context.Context) ([]string, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	var lines []string
+	dry := &Rsync{Share: r.Share, Target: r.Target, Shell: r.Shell, Program: r.Program, Show: func(line string) { lines = append(lines, line) }}
+	err := dry.run(ctx, append(dry.common(), "-c", "--delete", "--delete-excluded", "./", r.Target), nil)
+	if err != nil {
+		return nil, fmt.Errorf("verify: %w", err)
+	}
+	return lines, nil
+}
