@@ -1,0 +1,81 @@
+package status
+
+import (
+	"fmt"
+
+	"hafs/lib/mirror"
+	"hafs/lib/record"
+)
+
+// scarce is the room below which an operator should think of more disk.
+const scarce = 64 << 20
+
+// findings lists what is wrong, gravest first within each server's rows as the record orders them. Consequences of a silent server
+// are not listed beside it.
+func findings(r record.Record, report Report, answers map[string]Answer) []Finding {
+	found := []Finding{}
+	add := func(grave bool, server, do, text string, args ...any) {
+		found = append(found, Finding{Grave: grave, Server: server, Do: do, Text: fmt.Sprintf(text, args...)})
+	}
+	for _, s := range report.Servers {
+		a := answers[s.Name]
+		switch {
+		case r.Role(s.Name) == record.RoleFailed && !s.Answers:
+			add(false, s.Name, "start it; it is taken back by itself", "%s has failed and does not answer: %s", s.Name, s.Problem)
+		case r.Role(s.Name) == record.RoleFailed:
+			add(false, s.Name, "wait; if this stays: "+remedy(a), "%s has failed, answers, and is not back yet: %s", s.Name, firstOf(s.Problem, "being brought up to date"))
+		case !s.Answers:
+			add(true, s.Name, "wait for the examination time; then look at hafs-linkcheck on "+r.FS.Name, "%s does not answer: %s", s.Name, s.Problem)
+		case s.Generation < r.Generation:
+			add(true, s.Name, "journalctl -u hafs-linkcheck on "+s.Name, "%s has generation %d, not %d", s.Name, s.Generation, r.Generation)
+		case !a.Details.Confirmed:
+			add(true, s.Name, "start more servers: a majority has to answer", "%s has not heard from a majority since it booted", s.Name)
+		case s.Problem != "":
+			add(true, s.Name, remedy(a), "%s: %s", s.Name, s.Problem)
+		}
+		if a.Role.Aside != "" {
+			add(false, s.Name, "look at "+a.Role.Aside+".list, keep what you need, remove the folder", "%s came back with files that nobody else has; they are in %s", s.Name, a.Role.Aside)
+		}
+	}
+	for _, p := range report.Replicas {
+		switch {
+		case !answered(report, p.FedBy) || !answered(report, p.Name): // listed above
+		case p.State == "":
+			add(true, p.Name, "journalctl -u hafs-mirror on "+p.FedBy, "%s (%s of pair %d): %s does not feed it yet", p.Name, p.Place, p.Pair, p.FedBy)
+		case p.State == mirror.Broken:
+			add(true, p.Name, "journalctl -u hafs-mirror on "+p.FedBy, "%s (%s of pair %d) gets no changes: %s", p.Name, p.Place, p.Pair, p.Error)
+		case p.State == mirror.Filling:
+			add(false, p.Name, "wait", "%s (%s of pair %d) is being filled", p.Name, p.Place, p.Pair)
+		}
+	}
+	for i, p := range r.Pairs {
+		if p.DRS1 == record.Trouble {
+			add(true, "", "bring a failed server back, or add one", "pair %d is in trouble: it keeps no copy", i+1)
+		} else if p.DRS2 == record.Trouble {
+			add(true, "", "bring a failed server back, or add one", "pair %d is in trouble: no server is left for its DRS2", i+1)
+		}
+	}
+	if len(r.WithStatus(record.Spare)) == 0 {
+		add(false, "", "bring a failed server back, or add one", "no spare is left: the next failure leaves a place in trouble")
+	}
+	if report.RoomBytes > 0 && report.RoomBytes < scarce {
+		add(true, "", "free space on the server with the least", "only %d MiB may still be written (half the free space of the fullest server)", report.RoomBytes>>20)
+	}
+	return found
+}
+
+func answered(report Report, name string) bool {
+	for _, s := range report.Servers {
+		if s.Name == name {
+			return s.Answers
+		}
+	}
+	return false
+}
+
+func remedy(a Answer) string {
+	if a.Role.Problem != "" {
+		return "journalctl -u hafs-role there; then systemctl start hafs-role"
+	}
+	return "look at the disk that holds the share"
+}

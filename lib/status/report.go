@@ -1,0 +1,116 @@
+// Package status is what an operator looks at: the record, what every server says of itself, and from both what is wrong and what to do.
+//
+// report.go and findings.go are pure; gather.go asks, print.go shows.
+package status
+
+import (
+	"time"
+
+	"hafs/lib/link"
+	"hafs/lib/mirror"
+	"hafs/lib/record"
+	"hafs/lib/role"
+)
+
+// Answer is what one server said of itself, or why it did not.
+type Answer struct {
+	Details link.Details
+	Role    role.State
+	Mirror  mirror.Status
+	RTT     time.Duration
+	Err     error
+}
+
+// Report is the state of a cluster, as seen from one server.
+type Report struct {
+	Cluster        string    `json:"cluster"`
+	Generation     uint64    `json:"generation"`
+	SeenFrom       string    `json:"seen_from"`
+	FS             string    `json:"fs"`
+	VirtualAddress string    `json:"virtual_address"`
+	RoomBytes      uint64    `json:"room_bytes"` // what may still be written: the smallest, over the servers, of half the free space (paper 3.1)
+	Servers        []Server  `json:"servers"`
+	Replicas       []Replica `json:"replicas"`
+	Findings       []Finding `json:"findings"`
+}
+
+// Server is one row of the report.
+type Server struct {
+	Name       string    `json:"name"`
+	Address    string    `json:"address"`
+	Role       string    `json:"role"`
+	Pair       int       `json:"pair,omitempty"` // from 1
+	Answers    bool      `json:"answers"`
+	RTTms      float64   `json:"rtt_ms,omitempty"`
+	Generation uint64    `json:"generation,omitempty"`
+	Since      time.Time `json:"since,omitzero"` // of the role
+	FreeBytes  uint64    `json:"free_bytes,omitempty"`
+	Problem    string    `json:"problem,omitempty"`
+}
+
+// Replica is one copy and how far it is.
+type Replica struct {
+	Name    string       `json:"name"`
+	FedBy   string       `json:"fed_by"`
+	Pair    int          `json:"pair"`
+	Place   string       `json:"place"`
+	State   mirror.State `json:"state"` // empty: its feeder says nothing of it
+	Pending int          `json:"pending"`
+	Error   string       `json:"error,omitempty"`
+}
+
+// Finding is one thing that is wrong, and what to do about it.
+type Finding struct {
+	Grave  bool   `json:"grave"` // false: nothing is lost or at risk now
+	Server string `json:"server,omitempty"`
+	Text   string `json:"text"`
+	Do     string `json:"do"`
+}
+
+// Compile makes the report.
+func Compile(r record.Record, self string, answers map[string]Answer) Report {
+	report := Report{Cluster: r.Cluster, Generation: r.Generation, SeenFrom: self, FS: r.FS.Name, VirtualAddress: r.FS.VirtualAddress}
+	for _, s := range r.Servers {
+		a := answers[s.Name]
+		row := Server{Name: s.Name, Address: s.Address, Role: string(r.Role(s.Name)), Pair: r.PairOf(s.Name) + 1, Answers: a.Err == nil}
+		if a.Err != nil {
+			row.Problem = a.Err.Error()
+		} else {
+			row.RTTms = float64(a.RTT.Microseconds()) / 1000
+			row.Generation, row.Since, row.FreeBytes = a.Details.Facts.Generation, a.Role.Since, a.Details.FreeBytes
+			row.Problem = firstOf(a.Details.Facts.Problem, a.Role.Problem)
+			if room := a.Details.FreeBytes / 2; s.Status != record.Failed && (report.RoomBytes == 0 || room < report.RoomBytes) {
+				report.RoomBytes = room
+			}
+		}
+		report.Servers = append(report.Servers, row)
+	}
+	for i, p := range r.Pairs {
+		report.addReplica(answers, p.DRS1, r.FS.Name, "drs1", i+1)
+		report.addReplica(answers, p.DRS2, p.DRS1, "drs2", i+1)
+	}
+	report.Findings = findings(r, report, answers)
+	return report
+}
+
+func (report *Report) addReplica(answers map[string]Answer, name, feeder, place string, pair int) {
+	if name == record.Trouble {
+		return
+	}
+	row := Replica{Name: name, FedBy: feeder, Pair: pair, Place: place}
+	for _, s := range answers[feeder].Mirror.Replicas {
+		if s.Name == name {
+			row.State, row.Pending, row.Error = s.State, s.Pending, s.Error
+		}
+	}
+	report.Replicas = append(report.Replicas, row)
+}
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}
