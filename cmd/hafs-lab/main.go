@@ -36,6 +36,16 @@ type commands struct {
 	Exec execCommand `cmd:"" help:"Run a command on a guest without its network."`
 	Push pushCommand `cmd:"" help:"Copy a file or what a folder holds to a guest without its network."`
 	SSH  sshCommand  `cmd:"" name:"ssh" help:"Reach a guest by ssh."`
+
+	Await   awaitCommand   `cmd:"" help:"Wait until the cluster on the guests has a shape; say what is missing when it has not."`
+	Oracle  oracleCommand  `cmd:"" help:"Wait until every replica is identical to the share; print the differences when not."`
+	Restore restoreCommand `cmd:"" help:"Heal, thaw and start what is broken, have it taken back, and bring the paper's roles back."`
+	Break   breakCommand   `cmd:"" help:"Make guests fail while a client works, wait for the repair, and print what was measured."`
+	Demo    demoCommand    `cmd:"" help:"The paper's experiment: M2, W3 and L1 fail in turn; report, table and pictures."`
+	Report  reportCommand  `cmd:"" help:"Print the table of a report again."`
+
+	Client clientCommand `cmd:"" help:"On a guest: use the share like a program does, and log every operation."`
+	Fill   fillCommand   `cmd:"" help:"On a guest: write files of one size."`
 }
 
 const description = `Keeps nine guests (L1-L3, M1-M3, W1-W3) on this machine and breaks them on purpose.
@@ -46,6 +56,9 @@ Examples:
   hafs-lab start L1
   hafs-lab cut M1 M2 --one-way
   hafs-lab exec M2 -- journalctl -b
+  hafs-lab await --fs W3 --pair 1=M2/M3 --failed L1 --complete
+  hafs-lab oracle --within 10s
+  hafs-lab demo --runs 3
 
 Exit status: 0 done, 1 failed, 3 refused, 80 wrong command line. exec and ssh end with the status of what they ran.`
 

@@ -1,0 +1,81 @@
+package experiment
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"hafs/lib/lab"
+	"hafs/lib/witness"
+	"hafs/lib/workload"
+)
+
+// client is a measuring client that runs on a guest.
+type client struct {
+	directory string // in the share, as FS and clients name it
+	stop      func() ([]workload.Operation, error)
+}
+
+// Prepare puts this program on the guest where the client runs.
+func (b *Bench) Prepare(ctx context.Context, on string) error {
+	m, err := lab.Find(on)
+	if err != nil {
+		return err
+	}
+	return b.Lab.Push(ctx, m, b.Program, programOn)
+}
+
+// Fill writes files into the share from a guest, as a share in use has them.
+func (b *Bench) Fill(ctx context.Context, on string, files, bytesEach int) error {
+	return b.run(ctx, on, programOn, "fill", "/system/management", fmt.Sprint(files), fmt.Sprint(bytesEach))
+}
+
+func (b *Bench) startClient(ctx context.Context) (*client, error) {
+	m, err := lab.Find(b.Client)
+	if err != nil {
+		return nil, err
+	}
+	id := fmt.Sprintf("%s-%s-%d", clientWork, b.Client, time.Now().UnixMilli())
+	c := &client{directory: "/system/" + id}
+	log := onGuest + "/" + id + ".jsonl"
+	working, end := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	var said bytes.Buffer
+	go func() {
+		status, err := b.Lab.Exec(working, m, []string{programOn, "client", "--directory", c.directory, "--log", log, "--interval", interval.String()},
+			lab.Streams{Out: &said, Err: &said})
+		if err == nil && status != 0 {
+			err = fmt.Errorf("exit status %d: %s", status, bytes.TrimSpace(said.Bytes()))
+		}
+		if errors.Is(err, context.Canceled) {
+			err = nil // that is how it is told to end
+		}
+		ended <- err
+	}()
+	var once sync.Once
+	var ops []workload.Operation
+	c.stop = func() ([]workload.Operation, error) {
+		var err error
+		once.Do(func() {
+			end()
+			if err = <-ended; err != nil {
+				err = fmt.Errorf("client on %s: %w", b.Client, err)
+				return
+			}
+			ops, err = b.readLog(m, log)
+		})
+		return ops, err
+	}
+	return c, nil
+}
+
+func (b *Bench) readLog(m lab.Member, path string) ([]workload.Operation, error) {
+	text, err := witness.ReadFile(b.Lab, m.Name, path)
+	if err != nil {
+		return nil, err
+	}
+	return workload.ReadLog(bytes.NewReader(text))
+}

@@ -1,0 +1,181 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"hafs/lib/lab"
+	"hafs/lib/record"
+	"hafs/lib/shape"
+	"hafs/lib/witness"
+	"hafs/lib/workload"
+)
+
+// How a server is made to fail.
+type How string
+
+const (
+	Kill   How = "kill"   // its power is taken away
+	Freeze How = "freeze" // it hangs
+	Cut    How = "cut"    // its cable is cut
+)
+
+const (
+	warmUp       = 1500 * time.Millisecond // of the client before the failure
+	coolDown     = 1500 * time.Millisecond // after the structure is restored
+	repairLimit  = 30 * time.Second
+	sameLimit    = 20 * time.Second // until replicas are identical again
+	journalLimit = 3 * time.Second  // until what was logged can be read
+	interval     = 20 * time.Millisecond
+)
+
+// Break makes servers fail and returns the moment before it did.
+func (b *Bench) Break(ctx context.Context, how How, names ...string) (time.Time, error) {
+	members, err := lab.FindAll(names)
+	if err != nil {
+		return time.Time{}, err
+	}
+	at := time.Now()
+	for _, m := range members {
+		switch how {
+		case Kill:
+			err = b.Lab.Kill(ctx, m)
+		case Freeze:
+			err = b.Lab.Freeze(ctx, m)
+		case Cut:
+			err = b.Lab.Cut(ctx, lab.Cut{From: m.Name})
+		default:
+			err = fmt.Errorf("no way to make a server fail is called %q", how)
+		}
+		if err != nil {
+			return at, err
+		}
+	}
+	return at, nil
+}
+
+// Trial makes servers fail while a client works, waits until the structure is restored, and tells what happened. The servers are left
+// as they are then.
+func (b *Bench) Trial(ctx context.Context, how How, names ...string) (Run, error) {
+	if slices.Contains(names, b.Client) {
+		return Run{}, fmt.Errorf("the client runs on %s, so that cannot fail", b.Client)
+	}
+	before, err := b.Await(ctx, shape.Shape{}, true, moveLimit)
+	if err != nil {
+		return Run{}, fmt.Errorf("before the failure: %w", err)
+	}
+	run := Run{Failed: join(names), Role: string(before.Role(names[0])), How: string(how)}
+	client, err := b.startClient(ctx)
+	if err != nil {
+		return run, err
+	}
+	defer client.stop()
+	if err := pause(ctx, warmUp); err != nil {
+		return run, err
+	}
+	if run.FailedAt, err = b.Break(ctx, how, names...); err != nil {
+		return run, err
+	}
+	after, err := b.awaitRepair(ctx, before, names)
+	if err != nil {
+		return run, fmt.Errorf("after the failure of %s: %w", run.Failed, err)
+	}
+	if err := pause(ctx, coolDown); err != nil {
+		return run, err
+	}
+	log, err := client.stop()
+	if err != nil {
+		return run, err
+	}
+	if err := b.tell(ctx, &run, before, after, names); err != nil {
+		return run, err
+	}
+	if err := b.AwaitIdentical(ctx, sameLimit); err != nil {
+		return run, err
+	}
+	if err := b.judge(&run, log, client.directory, after); err != nil {
+		return run, err
+	}
+	return run, b.run(ctx, after.FS.Name, "rm", "-rf", client.directory)
+}
+
+// awaitRepair waits until the servers are failed in the record and everybody else has a role in it.
+func (b *Bench) awaitRepair(ctx context.Context, before record.Record, gone []string) (record.Record, error) {
+	failed := append(before.WithStatus(record.Failed), gone...)
+	return b.Await(ctx, shape.Shape{Failed: failed}, true, repairLimit)
+}
+
+// tell fills in the times from the journals.
+func (b *Bench) tell(ctx context.Context, run *Run, before, after record.Record, gone []string) error {
+	s, err := b.story(ctx, after.Members(), run.FailedAt, func(m []Milestone) Story { return Tell(before, after, gone, run.FailedAt, m) })
+	if err != nil {
+		return err
+	}
+	run.story = s
+	run.Generation = after.Generation
+	run.Detected = s.Detected.Sub(s.Failure).Seconds()
+	run.Chosen = s.Chosen.Sub(s.Detected).Seconds()
+	run.Installed = s.Installed.Sub(s.Detected).Seconds()
+	run.Established = s.Established.Sub(s.Detected).Seconds()
+	run.Recovered = s.Restored().Sub(s.Detected).Seconds()
+	return nil
+}
+
+// story reads the journals until they tell the whole story: a line may take a moment to get there.
+func (b *Bench) story(ctx context.Context, guests []string, since time.Time, tell func([]Milestone) Story) (Story, error) {
+	deadline := time.Now().Add(journalLimit)
+	for {
+		milestones, err := b.Milestones(ctx, guests, since)
+		if err != nil {
+			return Story{}, err
+		}
+		s := tell(milestones)
+		if len(s.Missing) == 0 {
+			return s, nil
+		}
+		if time.Now().After(deadline) {
+			return s, Disappointed{journalLimit, missingMilestones(s.Missing)}
+		}
+		if err := pause(ctx, 4*lookPause); err != nil {
+			return s, err
+		}
+	}
+}
+
+func missingMilestones(missing []string) []witness.Disappointment {
+	var all []witness.Disappointment
+	for _, text := range missing {
+		all = append(all, witness.Disappointment{Text: "in the journals: " + text})
+	}
+	return all
+}
+
+// judge fills in what the client saw, and compares what it was told with what the share holds now.
+func (b *Bench) judge(run *Run, log []workload.Operation, directory string, after record.Record) error {
+	e := workload.Experienced(log, run.FailedAt)
+	run.log = log
+	run.ClientOutage, run.ClientOps, run.ClientFailedOps, run.SlowOps = e.Outage.Seconds(), e.Operations, e.Failed, e.Slow
+	run.AcknowledgedOps = len(workload.Acknowledged(log))
+	if e.Open {
+		return fmt.Errorf("the client on %s had no good operation for the last %s", b.Client, e.Outage.Round(time.Millisecond))
+	}
+	read, closeShare, err := witness.Reader(b.Lab, after.FS.Name, directory)
+	if err != nil {
+		return err
+	}
+	defer closeShare()
+	lost, err := workload.Lost(log, run.FailedAt, read)
+	run.LostFiles, run.LostOlderThan1s, run.LostAcknowledged, run.LostDifferent = len(lost.Before), lost.Older, len(lost.After), lost.Different
+	return err
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
