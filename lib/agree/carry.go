@@ -42,7 +42,7 @@ const (
 // chosen is returned; it may be another proposer's. This is the only place where a generation comes to be.
 func Choose(ctx context.Context, peers Peers, self string, current, wanted record.Record) (record.Record, error) {
 	members := current.Members()
-	ballot := Ballot{Round: 1, Proposer: self}
+	next := Ballot{Round: 1, Proposer: self}
 	var refusal error
 	var pause time.Duration
 	for attempt := range attempts {
@@ -51,6 +51,7 @@ func Choose(ctx context.Context, peers Peers, self string, current, wanted recor
 		case <-ctx.Done():
 			return record.Record{}, ctx.Err()
 		}
+		ballot := next // of this attempt: questions that are still on their way keep it
 		pause = time.Duration(rand.Int64N(int64(attempt+1) * int64(rivalTime))) // lets a rival finish
 		promises := round(ctx, members, func(ctx context.Context, m string) (Answer, error) { return peers.Prepare(ctx, m, ballot, wanted) })
 		if chosen := decided(promises); chosen != nil {
@@ -61,13 +62,13 @@ func Choose(ctx context.Context, peers Peers, self string, current, wanted recor
 			if errors.Is(refusal, ErrNoMajority) {
 				return record.Record{}, refusal
 			}
-			ballot, pause = Next(self, ballot, promises), max(pause, patience(promises))
+			next, pause = Next(self, ballot, promises), max(pause, patience(promises))
 			continue
 		}
 		value := Value(promises, wanted)
 		votes := round(ctx, members, func(ctx context.Context, m string) (Answer, error) { return peers.Accept(ctx, m, ballot, value) })
 		if refusal = judge(members, votes); refusal != nil {
-			ballot = Next(self, ballot, votes)
+			next = Next(self, ballot, votes)
 			continue
 		}
 		install(ctx, peers, current, value)
