@@ -1,0 +1,284 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"hafs/lib/record"
+)
+
+const examination = time.Second
+
+func TestVerdict(t *testing.T) {
+	start := time.Unix(1000, 0)
+	at := func(s float64) time.Time { return start.Add(time.Duration(s * float64(time.Second))) }
+	for _, c := range []struct {
+		name  string
+		times Times
+		now   float64
+		want  Verdict
+	}{
+		{"never answered, still early", Times{Watched: start, Grace: 10 * time.Second}, 10.9, Unknown},
+		{"never answered, too late", Times{Watched: start, Grace: 10 * time.Second}, 11, Lost},
+		{"first generation: still being deployed", Times{Watched: start, Grace: FirstAnswerGrace(1)}, 600, Unknown},
+		{"answered just now", Times{Watched: start, Answered: at(5)}, 5.1, Alive},
+		{"one instant before the examination time is over", Times{Watched: start, Answered: at(5)}, 5.999, Alive},
+		{"silent for the examination time", Times{Watched: start, Answered: at(5)}, 6, Lost},
+		{"its own heartbeat is a sign of life", Times{Watched: start, Answered: at(5), Heard: at(5.5)}, 6.2, Alive},
+		{"an older heartbeat adds nothing", Times{Watched: start, Answered: at(5), Heard: at(4)}, 6, Lost},
+	} {
+		if got := c.times.At(at(c.now), examination); got != c.want {
+			t.Errorf("%s: %s, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+// cluster is the record of a scenario: fs=L1 pairs=W3/M2,M1/L2 spares=M3 failed=X.
+func cluster(t *testing.T, line string) record.Record {
+	t.Helper()
+	r := record.Record{Cluster: "test", Generation: 7}
+	add := func(name string, s record.Status) {
+		r.Servers = append(r.Servers, record.Server{Name: name, Status: s})
+	}
+	for _, w := range strings.Fields(line) {
+		key, value, _ := strings.Cut(w, "=")
+		for _, item := range strings.FieldsFunc(value, func(c rune) bool { return c == ',' }) {
+			switch key {
+			case "fs":
+				r.FS.Name = item
+				add(item, record.Active)
+			case "pairs":
+				one, two, _ := strings.Cut(item, "/")
+				r.Pairs = append(r.Pairs, record.Pair{DRS1: one, DRS2: two})
+				add(one, record.Active)
+				add(two, record.Active)
+			case "spares":
+				add(item, record.Spare)
+			case "failed":
+				add(item, record.Failed)
+			}
+		}
+	}
+	return r
+}
+
+// Scenarios: `record`, then `self NAME lost NAMES`, then `expect NAME@pauses ...` (who is reported, and after how many pauses).
+func TestReports(t *testing.T) {
+	text, err := os.ReadFile("testdata/reports.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r record.Record
+	var got string
+	for i, line := range strings.Split(string(text), "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch verb {
+		case "record":
+			r = cluster(t, rest)
+		case "self":
+			words := strings.Fields(rest)
+			lost := map[string]bool{}
+			for _, w := range words[2:] {
+				lost[w] = true
+			}
+			var reports []string
+			for _, report := range Reports(r, words[0], lost, time.Second) {
+				reports = append(reports, fmt.Sprintf("%s@%d", report.Server, report.After/time.Second))
+			}
+			got = strings.Join(reports, " ")
+		case "expect":
+			if got != strings.TrimSpace(rest) {
+				t.Errorf("reports.txt:%d: %q, want %q", i+1, got, strings.TrimSpace(rest))
+			}
+		}
+	}
+}
+
+func TestStand(t *testing.T) {
+	r := cluster(t, "fs=a pairs=b/c spares=d failed=e") // four members
+	for _, c := range []struct {
+		name    string
+		answers map[string]uint64
+		want    Standing
+	}{
+		{"alone", nil, Standing{}},
+		{"half is no majority", map[string]uint64{"b": 7}, Standing{}},
+		{"a failed server does not count", map[string]uint64{"b": 7, "e": 7}, Standing{}},
+		{"three of four", map[string]uint64{"b": 7, "c": 7}, Standing{Confirmed: true}},
+		{"others are behind", map[string]uint64{"b": 6, "c": 6, "d": 7}, Standing{}},
+		{"somebody is ahead", map[string]uint64{"b": 7, "c": 7, "d": 9, "e": 8}, Standing{Newer: "d"}},
+	} {
+		if got := Stand(r, "a", c.answers); got != c.want {
+			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
+		}
+	}
+}
+
+func TestObjection(t *testing.T) {
+	have := cluster(t, "fs=a pairs=b/c spares=d failed=e")
+	next := have.Clone()
+	next.Generation++
+	replaced := next.Clone()
+	replaced.FS.Name = "b"
+	stranger := next.Clone()
+	stranger.Cluster = "other"
+	later := next.Clone()
+	later.Generation++
+	for _, c := range []struct {
+		name      string
+		wanted    record.Record
+		from      string
+		self      string
+		confirmed bool
+		silence   time.Duration
+		want      string // part of the reason; empty: no objection
+	}{
+		{"an ordinary repair", next, "a", "c", true, 0, ""},
+		{"not confirmed since the boot", next, "a", "c", false, 0, "does not know yet"},
+		{"another cluster", stranger, "a", "c", true, 0, `of cluster "test"`},
+		{"not the successor", later, "a", "c", true, 0, "is not the next"},
+		{"proposed by a failed server", next, "e", "c", true, 0, "e is no member"},
+		{"asked of a failed server", next, "a", "e", true, 0, "has failed itself"},
+		{"FS was heard a moment ago", replaced, "b", "c", true, examination / 2, "heard the file sharing server a"},
+		{"FS is silent", replaced, "b", "c", true, examination, ""},
+		{"FS itself is asked", replaced, "b", "a", true, time.Hour, "works"},
+		{"FS hands its role over", replaced, "a", "c", true, 0, ""},
+	} {
+		got := objection(have, c.wanted, c.from, c.self, c.confirmed, c.silence, examination)
+		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
+			t.Errorf("%s: %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestHeartbeatsOfOneServerFallTogether(t *testing.T) {
+	interval := Interval(examination)
+	for _, after := range []time.Duration{0, time.Millisecond, interval - 1, interval, 10*interval + 3} {
+		now := epoch.Add(after)
+		if next := now.Add(untilBeat(now, interval)); next.Sub(epoch)%interval != 0 || !next.After(now) {
+			t.Errorf("after %s the next beat is at %s", after, next.Sub(epoch))
+		}
+	}
+}
+
+// A peer that answers, falls silent, and answers again: the verdicts change at the right moments, over one stream.
+func TestPeerIsLostAndComesBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		silent := make(chan bool, 1)
+		silent <- false
+		dial := func(context.Context) (stream io.ReadWriteCloser, err error) {
+			near, far := net.Pipe()
+			go serve(far, func(q Request) Reply {
+				quiet := <-silent
+				silent <- quiet
+				if quiet {
+					<-ctx.Done()
+				}
+				return Reply{Facts: &Facts{Healthy: true}}
+			})
+			return near, nil
+		}
+		start := time.Now()
+		type change struct {
+			to Verdict
+			at time.Duration
+		}
+		changes := make(chan change, 10)
+		p := newPeer("w", func(ctx context.Context) (io.ReadWriteCloser, error) { return dial(ctx) }, examination, 0)
+		p.question = func() Request { return Request{Kind: Beat} }
+		p.answered = func(string, Facts) {}
+		p.changed = func(_ string, _, to Verdict) { changes <- change{to, time.Since(start)} }
+		go p.run(ctx)
+		if c := <-changes; c.to != Alive || c.at > examination/4 {
+			t.Fatalf("first: %+v", c)
+		}
+		time.Sleep(5 * examination)
+		<-silent
+		silent <- true
+		fell := time.Since(start)
+		c := <-changes
+		if took := c.at - fell; c.to != Lost || took > examination || took < examination-2*Interval(examination) {
+			t.Fatalf("lost %s after the silence began, examination time %s: %+v", took, examination, c)
+		}
+		<-silent
+		silent <- false
+		if c := <-changes; c.to != Alive {
+			t.Fatalf("back: %+v", c)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
+func TestUnhealthyPeerIsNoGoodAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		p := newPeer("w", func(context.Context) (io.ReadWriteCloser, error) {
+			near, far := net.Pipe()
+			go serve(far, func(Request) Reply { return Reply{Facts: &Facts{Healthy: false, Problem: "disk hangs"}} })
+			return near, nil
+		}, examination, 0)
+		verdicts := make(chan Verdict, 10)
+		p.question = func() Request { return Request{Kind: Beat} }
+		p.answered = func(string, Facts) {}
+		p.changed = func(_ string, _, to Verdict) { verdicts <- to }
+		go p.run(ctx)
+		if v := <-verdicts; v != Lost {
+			t.Fatal("a server whose disk hangs counts as", v)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
+func TestBrokenStreamFailsEveryQuestion(t *testing.T) {
+	near, far := net.Pipe()
+	c := newCaller(near)
+	failed := make(chan error, 1)
+	go func() {
+		_, err := c.call(t.Context(), Request{Kind: Beat})
+		failed <- err
+	}()
+	if _, err := far.Read(make([]byte, 10)); err != nil {
+		t.Fatal(err)
+	}
+	far.Close()
+	if err := <-failed; err == nil {
+		t.Fatal("a question on a broken stream was answered")
+	}
+	if _, err := c.call(t.Context(), Request{Kind: Beat}); err == nil {
+		t.Fatal("a question on a stream broken before was answered")
+	}
+}
+
+func TestMessageWithoutEndIsRefused(t *testing.T) {
+	near, far := net.Pipe()
+	ended := make(chan error, 1)
+	go func() { ended <- serve(far, func(Request) Reply { return Reply{} }) }()
+	go func() {
+		junk := []byte(`{"kind":"` + strings.Repeat("x", 64<<10))
+		for {
+			if _, err := near.Write(junk); err != nil {
+				return
+			}
+			junk = junk[9:]
+			junk = append(junk, "xxxxxxxxx"...)
+		}
+	}()
+	if err := <-ended; err == nil || errors.Is(err, net.ErrClosed) {
+		t.Fatal("got", err)
+	}
+	near.Close()
+}
