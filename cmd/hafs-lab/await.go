@@ -87,11 +87,17 @@ func (c *oracleCommand) Run(ctx context.Context, l *lab.Lab) error {
 	return nil
 }
 
-type restoreCommand struct{}
+type restoreCommand struct {
+	WithoutSpares bool `help:"The roles of the paper's section 5.2 instead: the spares are a fourth pair."`
+}
 
 func (c *restoreCommand) Run(ctx context.Context, l *lab.Lab) error {
 	b := experiment.Bench{Lab: l}
-	return explain(ctx, l, b.Restore(ctx, shape.Paper()))
+	wanted := shape.Paper()
+	if c.WithoutSpares {
+		wanted = shape.WithoutSpares()
+	}
+	return explain(ctx, l, b.Restore(ctx, wanted))
 }
 
 // journalLines is how much of the journal of a guest is printed when it disappoints.

@@ -44,8 +44,12 @@ type commands struct {
 	Demo    demoCommand    `cmd:"" help:"The paper's experiment: M2, W3 and L1 fail in turn; report, table and pictures."`
 	Report  reportCommand  `cmd:"" help:"Print the table of a report again."`
 
-	Client clientCommand `cmd:"" help:"On a guest: use the share like a program does, and log every operation."`
-	Fill   fillCommand   `cmd:"" help:"On a guest: write files of one size."`
+	Exercise exerciseCommand `cmd:"" help:"Do to files what programs do, and compare all replicas after each exercise."`
+	Scenario scenarioCommand `cmd:"" help:"Run scenarios of molecule/ on the lab, one after the other."`
+
+	Client  clientCommand  `cmd:"" help:"On a guest: use the share like a program does, and log every operation."`
+	Fill    fillCommand    `cmd:"" help:"On a guest: write files of one size."`
+	Perform performCommand `cmd:"" help:"On a guest: do one exercise in a folder."`
 }
 
 const description = `Keeps nine guests (L1-L3, M1-M3, W1-W3) on this machine and breaks them on purpose.

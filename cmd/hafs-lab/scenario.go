@@ -1,0 +1,167 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"time"
+
+	"gopkg.in/yaml.v3"
+
+	"hafs/lib/lab"
+)
+
+// scenarioCommand runs the scenarios of molecule/ as the ordinary playbooks they are, on the lab that is up and deployed.
+type scenarioCommand struct {
+	Names     []string `arg:"" optional:"" name:"scenario" help:"Folders below molecule/; all that run on the lab if none is given."`
+	Directory string   `help:"Where the scenarios are." default:"molecule" type:"path"`
+	Inventory string   `help:"Inventory of the lab." default:"inventory/lab" type:"path"`
+	List      bool     `help:"List the scenarios in their order, and do nothing."`
+}
+
+func (c *scenarioCommand) Run(ctx context.Context, l *lab.Lab) error {
+	scenarios, err := c.scenarios()
+	if err != nil {
+		return err
+	}
+	if c.List {
+		for _, s := range scenarios {
+			fmt.Println(s.name, s.stages)
+		}
+		return nil
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	begun := time.Now()
+	for i, s := range scenarios {
+		started := time.Now()
+		for _, stage := range s.stages {
+			l.Log.Info().Msgf("%d/%d %s: %s", i+1, len(scenarios), s.name, stage)
+			if err := c.play(ctx, l, self, s.playbook(stage), stage); err != nil {
+				return fmt.Errorf("scenario %s: %s: %w", s.name, stage, err)
+			}
+		}
+		fmt.Printf("passed  %-16s %5.1f s\n", s.name, time.Since(started).Seconds())
+	}
+	fmt.Printf("%d scenarios passed in %.0f s\n", len(scenarios), time.Since(begun).Seconds())
+	return nil
+}
+
+// scenario is one folder of molecule/.
+type scenario struct {
+	name, dir string
+	stages    []string
+	shared    map[string]string // stage → playbook, relative to the folder
+}
+
+func (s scenario) playbook(stage string) string {
+	if shared, found := s.shared[stage]; found {
+		return filepath.Join(s.dir, shared)
+	}
+	if stage == idempotence || stage == check {
+		return s.playbook("converge")
+	}
+	return filepath.Join(s.dir, stage+".yml")
+}
+
+// Stages that run the playbook of the stage converge once more.
+const (
+	idempotence = "idempotence"
+	check       = "check"
+)
+
+// Stages that make or remove guests, or deploy, are done once before all scenarios, unless a scenario is about them.
+var onceForAll = []string{"dependency", "cleanup", "destroy", "syntax", "create", "prepare", "converge", idempotence, check}
+
+// scenarios reads molecule.yml of each scenario. The one called default comes first; it alone deploys.
+func (c *scenarioCommand) scenarios() ([]scenario, error) {
+	names := c.Names
+	if len(names) == 0 {
+		found, err := filepath.Glob(filepath.Join(c.Directory, "*", "molecule.yml"))
+		if err != nil || len(found) == 0 {
+			return nil, errors.Join(err, fmt.Errorf("no scenarios in %s", c.Directory))
+		}
+		for _, f := range found {
+			names = append(names, filepath.Base(filepath.Dir(f)))
+		}
+		slices.SortStableFunc(names, func(a, b string) int { return rank(a) - rank(b) })
+	}
+	var all []scenario
+	for _, name := range names {
+		dir := filepath.Join(c.Directory, name)
+		text, err := os.ReadFile(filepath.Join(dir, "molecule.yml"))
+		if err != nil {
+			return nil, err
+		}
+		var file struct {
+			Provisioner struct {
+				Playbooks map[string]string `yaml:"playbooks"`
+				Inventory struct {
+					Links map[string]string `yaml:"links"`
+				} `yaml:"inventory"`
+			} `yaml:"provisioner"`
+			Scenario struct {
+				TestSequence []string `yaml:"test_sequence"`
+			} `yaml:"scenario"`
+		}
+		if err := yaml.Unmarshal(text, &file); err != nil {
+			return nil, fmt.Errorf("%s: %w", dir, err)
+		}
+		// A scenario with guests of its own, or none, is for molecule and the linters.
+		if hosts := file.Provisioner.Inventory.Links["hosts"]; filepath.Join(dir, hosts) != filepath.Join(c.Inventory, "hosts.yml") {
+			if len(c.Names) > 0 {
+				return nil, fmt.Errorf("%s does not run on the lab: its hosts are %q", name, hosts)
+			}
+			continue
+		}
+		s := scenario{name: name, dir: dir, shared: file.Provisioner.Playbooks}
+		for _, stage := range file.Scenario.TestSequence {
+			deploys := name == "default" && (stage == "converge" || stage == idempotence || stage == check)
+			if !slices.Contains(onceForAll, stage) || deploys {
+				s.stages = append(s.stages, stage)
+			}
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func rank(name string) int {
+	if name == "default" {
+		return 0
+	}
+	return 1
+}
+
+// play runs a playbook. What it prints is shown only when it fails.
+func (c *scenarioCommand) play(ctx context.Context, l *lab.Lab, self, playbook, stage string) error {
+	arguments := []string{"--inventory", c.Inventory, "--extra-vars", "hafs_lab=" + self, playbook}
+	if stage == check {
+		arguments = append(arguments, "--check")
+	}
+	cmd := exec.CommandContext(ctx, "ansible-playbook", arguments...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	cmd.WaitDelay = 10 * time.Second
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	err := cmd.Run()
+	if err == nil && stage == idempotence && changed.Match(said.Bytes()) {
+		err = errors.New("something was changed the second time")
+	}
+	if err != nil {
+		_, _ = io.Copy(os.Stderr, &said)
+	}
+	return err
+}
+
+// changed finds a host in the recap on which something was changed.
+var changed = regexp.MustCompile(`(?m)\bchanged=[1-9]`)

@@ -1,0 +1,65 @@
+package exercise
+
+import (
+	"os"
+	"path/filepath"
+)
+
+func chmod(dir string) error {
+	return steps(dir,
+		func(dir string) error {
+			return all(put(dir, "file", "x"), put(dir, "program", "#!/bin/true\n"), os.Mkdir(filepath.Join(dir, "folder"), 0o755))
+		},
+		func(dir string) error {
+			return all(os.Chmod(filepath.Join(dir, "file"), 0o600), os.Chmod(filepath.Join(dir, "program"), 0o4755), os.Chmod(filepath.Join(dir, "folder"), 0o1770))
+		},
+	)
+}
+
+func chown(dir string) error {
+	return steps(dir,
+		func(dir string) error {
+			return all(put(dir, "file", "x"), put(dir, "group", "x"), os.Mkdir(filepath.Join(dir, "folder"), 0o755))
+		},
+		func(dir string) error {
+			return all(os.Chown(filepath.Join(dir, "file"), 1234, 4321), os.Chown(filepath.Join(dir, "group"), -1, 50), os.Chown(filepath.Join(dir, "folder"), 33, 33))
+		},
+	)
+}
+
+func symlinks(dir string) error {
+	link := func(target, name string) error { return os.Symlink(target, filepath.Join(dir, name)) }
+	return steps(dir,
+		func(dir string) error {
+			return all(put(dir, "file", "x"), os.Mkdir(filepath.Join(dir, "folder"), 0o755), put(dir, "folder/inside", "y"),
+				link("file", "relative"), link("/etc/hostname", "absolute"), link("nowhere/at/all", "dangling"), link("folder", "to-folder"),
+				link("../../outside", "outside"), put(dir, "becomes-link", "z"), link("file", "becomes-file"))
+		},
+		func(dir string) error {
+			return all(os.Remove(filepath.Join(dir, "becomes-link")), link("folder", "becomes-link"),
+				os.Remove(filepath.Join(dir, "becomes-file")), put(dir, "becomes-file", "now a file\n"),
+				os.Remove(filepath.Join(dir, "relative")), link("folder/inside", "relative"))
+		},
+	)
+}
+
+func hardLinks(dir string) error {
+	link := func(from, to string) error { return os.Link(filepath.Join(dir, from), filepath.Join(dir, to)) }
+	return steps(dir,
+		func(dir string) error {
+			return all(put(dir, "one", "shared\n"), os.Mkdir(filepath.Join(dir, "folder"), 0o755), link("one", "two"), link("one", "folder/three"))
+		},
+		func(dir string) error { return put(dir, "two", "changed through the second name\n") },
+		func(dir string) error { return os.Remove(filepath.Join(dir, "one")) },
+	)
+}
+
+func kinds(dir string) error {
+	return steps(dir,
+		func(dir string) error { return all(put(dir, "file-first", "x"), tree(dir, "folder-first")) },
+		func(dir string) error {
+			return all(os.Remove(filepath.Join(dir, "file-first")), tree(dir, "file-first"),
+				os.RemoveAll(filepath.Join(dir, "folder-first")), put(dir, "folder-first", "a file now\n"))
+		},
+	)
+}
