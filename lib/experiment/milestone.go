@@ -91,11 +91,11 @@ func Tell(before, after record.Record, gone []string, failure time.Time, milesto
 	return s
 }
 
-// Refed lists the replicas that are fed by another server than before, or were none before.
+// Refed lists the replicas that are fed by another server than before, or in another way, or were none before.
 func Refed(before, after record.Record) []string {
 	var all []string
 	for _, name := range witness.Replicas(after) {
-		if feederOf(before, name) != feederOf(after, name) {
+		if feederOf(before, name) != feederOf(after, name) || before.Role(name) != after.Role(name) {
 			all = append(all, name)
 		}
 	}

@@ -1,0 +1,209 @@
+package shape
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hafs/lib/record"
+	"hafs/lib/repair"
+)
+
+// A scenario is a record, a shape, and what must follow, one per line:
+//
+//	record  fs=L1 pairs=W3/M2,M1/L2 spares=M3 failed=
+//	shape   fs=W3 1=M2/* failed=L1 trouble=none
+//	fits                                            the record has the shape
+//	differs fs is L1, not W3; failed is none, not L1
+//	bad     "1=M2" is no pair                       the shape cannot be read
+//	next    fs=... pairs=... spares=... failed=     the next planned change; becomes the record
+//	done                                            no more changes
+//	refused W3 must be taken back first
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scenarios", err)
+	}
+	for _, file := range files {
+		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { play(t, file) })
+	}
+}
+
+func play(t *testing.T, file string) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var r record.Record
+	var s Shape
+	var readErr error
+	for i, line := range strings.Split(string(text), "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		rest = strings.TrimSpace(rest)
+		where := fmt.Sprintf("%s:%d", file, i+1)
+		got, want := "", rest
+		switch verb {
+		case "":
+			continue
+		case "record":
+			r = parseRecord(t, rest)
+			continue
+		case "shape":
+			s, readErr = parseShape(rest)
+			continue
+		case "bad":
+			if readErr == nil || !strings.Contains(readErr.Error(), rest) {
+				t.Errorf("%s: got %v", where, readErr)
+			}
+			continue
+		case "fits", "differs":
+			got = strings.Join(s.Mismatches(r), "; ")
+		case "next", "done", "refused":
+			next, done, err := Next(r, s)
+			switch {
+			case err != nil:
+				got, want = "refused "+err.Error(), verb+" "+rest
+			case done:
+				got, want = "done", verb
+			default:
+				got, want = "next "+describe(next), verb+" "+rest
+				if next.Generation != r.Generation+1 {
+					t.Errorf("%s: generation %d after %d", where, next.Generation, r.Generation)
+				}
+				r = next
+			}
+		default:
+			t.Fatalf("%s: unknown verb %q", where, verb)
+		}
+		if readErr != nil {
+			t.Fatalf("%s: %v", where, readErr)
+		}
+		if got != want {
+			t.Errorf("%s:\n got %s\nwant %s", where, got, want)
+		}
+	}
+}
+
+func parseShape(text string) (Shape, error) {
+	switch text {
+	case "paper":
+		return Paper(), nil
+	case "without spares":
+		return WithoutSpares(), nil
+	}
+	s := Shape{Pairs: map[int]record.Pair{}}
+	var err error
+	for _, word := range strings.Fields(text) {
+		key, value, _ := strings.Cut(word, "=")
+		switch key {
+		case "fs":
+			s.FS = value
+		case "failed":
+			s.Failed, err = ParseNames(strings.Split(value, ","))
+		case "spares":
+			s.Spares, err = ParseNames(strings.Split(value, ","))
+		case "trouble":
+			s.Trouble, err = ParseNames(strings.Split(value, ","))
+		default:
+			var n int
+			var p record.Pair
+			n, p, err = ParsePair(word)
+			s.Pairs[n] = p
+		}
+		if err != nil {
+			return s, err
+		}
+	}
+	return s, nil
+}
+
+func parseRecord(t *testing.T, text string) record.Record {
+	t.Helper()
+	r := record.Record{
+		Cluster: "test", Generation: 7, DataDirectory: "/nfs", ClientMount: "/system",
+		FS: record.FileServer{SharedArea: "/nfs", Link: "/system", VirtualAddress: "192.168.1.254/24"},
+	}
+	add := func(name string, status record.Status) {
+		if name != record.Trouble {
+			r.Servers = append(r.Servers, record.Server{Name: name, Address: fmt.Sprintf("192.168.1.%d", len(r.Servers)+1), Status: status})
+		}
+	}
+	for _, word := range strings.Fields(text) {
+		key, value, _ := strings.Cut(word, "=")
+		for _, item := range strings.FieldsFunc(value, func(c rune) bool { return c == ',' }) {
+			switch key {
+			case "fs":
+				r.FS.Name = item
+				add(item, record.Active)
+			case "pairs":
+				one, two, _ := strings.Cut(item, "/")
+				r.Pairs = append(r.Pairs, record.Pair{DRS1: one, DRS2: two})
+				r.FS.MountPoints = append(r.FS.MountPoints, fmt.Sprintf("/mp/S%d", len(r.Pairs)))
+				add(one, record.Active)
+				add(two, record.Active)
+			case "spares":
+				add(item, record.Spare)
+			case "failed":
+				add(item, record.Failed)
+			}
+		}
+	}
+	if err := r.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func describe(r record.Record) string {
+	var pairs []string
+	for _, p := range r.Pairs {
+		pairs = append(pairs, p.DRS1+"/"+p.DRS2)
+	}
+	return fmt.Sprintf("fs=%s pairs=%s spares=%s failed=%s", r.FS.Name, strings.Join(pairs, ","),
+		strings.Join(r.WithStatus(record.Spare), ","), strings.Join(r.WithStatus(record.Failed), ","))
+}
+
+// Whatever failed and was taken back, a few planned changes lead to the shape wanted, and none makes a server FS that was no DRS1.
+func TestEveryHistoryLeadsBack(t *testing.T) {
+	for seed := range uint64(2000) {
+		rnd := rand.New(rand.NewPCG(seed, 2))
+		r := parseRecord(t, "fs=L1 pairs=W3/M2,M1/L2,W1/L3 spares=M3,W2")
+		for range rnd.IntN(12) {
+			members := r.Members()
+			if next, err := repair.Repair(r, []string{members[rnd.IntN(len(members))]}, nil); err == nil {
+				r = next
+			}
+		}
+		for _, name := range r.WithStatus(record.Failed) {
+			next, err := repair.Admit(r, name)
+			if err != nil {
+				t.Fatalf("seed %d: %v", seed, err)
+			}
+			r = next
+		}
+		wanted := Paper()
+		if seed%2 == 0 {
+			wanted = WithoutSpares()
+		}
+		for changes := 0; ; changes++ {
+			next, done, err := Next(r, wanted)
+			if err != nil || changes > 2 {
+				t.Fatalf("seed %d: %d changes, at %s: %v", seed, changes, describe(r), err)
+			}
+			if done {
+				break
+			}
+			if next.FS.Name != r.FS.Name && r.Role(next.FS.Name) != record.RoleDRS1 {
+				t.Fatalf("seed %d: %s becomes FS from %s", seed, next.FS.Name, describe(r))
+			}
+			r = next
+		}
+		if len(wanted.Mismatches(r)) > 0 {
+			t.Fatalf("seed %d: ended at %s", seed, describe(r))
+		}
+	}
+}
