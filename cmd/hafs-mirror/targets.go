@@ -25,8 +25,8 @@ type targets struct {
 	RsyncTo    []string `help:"A replica that rsync reaches." placeholder:"NAME=HOST:DIR" sep:"none"`
 	RsyncShell string   `help:"What rsync reaches hosts with." default:"hafs-dial" placeholder:"COMMAND"`
 	Unmarked   bool     `help:"Accept a share and replicas that have no marker at all."`
-	Workers    int      `help:"Calls made to one replica at the same time." default:"16"`
-	NoSync     bool     `help:"Do not sync files before they get their names; a power loss may then empty the newest."`
+	Workers    int      `help:"Calls made to one replica at the same time." default:"8"`
+	NoSync     bool     `help:"Never sync files before they get their names."`
 }
 
 // wanted reads the flags.

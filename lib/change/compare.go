@@ -20,7 +20,7 @@ type Entry struct {
 	Mode   uint32 // permission bits with setuid, setgid and sticky
 	UID    uint32
 	GID    uint32
-	Target string // of a symlink
+	Target string // of a symlink; empty when it could not be read, as sshfs refuses for targets that lead out of the mount
 	Hash   uint64 // of a file's content; 0 when not known. Only hashes made by one process can be compared.
 
 	// Identity of the inode, which the comparison does not look at.
@@ -79,6 +79,9 @@ func ContentDiffers(share, replica *Entry, f Fidelity) bool {
 	}
 	return false
 }
+
+// Unknown says that an entry could not be read in full, so that it must be taken for different unless something else is known.
+func (e *Entry) Unknown() bool { return e.Kind == Symlink && e.Target == "" }
 
 // AttributesDiffer compares owner, mode and time, as far as the replica can hold them.
 func AttributesDiffer(share, replica *Entry, f Fidelity) bool {

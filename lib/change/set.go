@@ -97,13 +97,10 @@ func (s *Set) Take(limit int) ([]Change, uint64) {
 	if limit > 0 && n > limit {
 		n = limit
 	}
-	taken := s.items[:n]
-	rest := slices.Clone(s.items[n:])
-	scans := Set{scans: map[string]struct{}{}}
+	taken, rest := s.items[:n], slices.Clone(s.items[n:])
 	for _, it := range taken {
 		switch it.change.Kind {
 		case Rescan:
-			scans.scans[it.change.Path] = struct{}{}
 			delete(s.scans, it.change.Path)
 		case Barrier:
 		default:
@@ -111,10 +108,13 @@ func (s *Set) Take(limit int) ([]Change, uint64) {
 		}
 	}
 	changes := make([]Change, 0, n)
-	for _, it := range taken {
-		if it.change.Kind == Barrier || it.change.Kind == Rescan || !scans.covered(it.change.Path) {
-			changes = append(changes, it.change)
+	for len(taken) > 0 { // a rescan must not take something past a barrier
+		end := slices.IndexFunc(taken, func(it item) bool { return it.change.Kind == Barrier }) + 1
+		if end == 0 {
+			end = len(taken)
 		}
+		changes = append(changes, withoutCovered(taken[:end])...)
+		taken = taken[end:]
 	}
 	s.items = rest
 	if len(rest) > 0 {
@@ -123,5 +123,18 @@ func (s *Set) Take(limit int) ([]Change, uint64) {
 	return changes, s.latest
 }
 
-// Skip says that a number needs nothing done.
-func (s *Set) Skip(number uint64) { s.latest = number }
+func withoutCovered(items []item) []Change {
+	scans := Set{scans: map[string]struct{}{}}
+	for _, it := range items {
+		if it.change.Kind == Rescan {
+			scans.scans[it.change.Path] = struct{}{}
+		}
+	}
+	var changes []Change
+	for _, it := range items {
+		if it.change.Kind == Barrier || it.change.Kind == Rescan || !scans.covered(it.change.Path) {
+			changes = append(changes, it.change)
+		}
+	}
+	return changes
+}

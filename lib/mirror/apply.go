@@ -112,7 +112,11 @@ func (a *applying) step(to *tree.Dir, s Step) error {
 		if err != nil {
 			return err
 		}
-		return to.Publish(temporary, name, s.Aside())
+		if err := to.Publish(temporary, name, s.Aside()); err != nil {
+			return err
+		}
+		a.journal.put(s.Path, s.Source, 0)
+		return nil
 	case SetAttributes:
 		if err := to.SetAttributes(name, s.Source, nil, a.fidelity.PlainSymlinks); err != nil {
 			return err
@@ -150,7 +154,7 @@ func (a *applying) write(to *tree.Dir, name string, s Step) error {
 	defer file.Close()
 	var copied *change.Entry
 	var hash uint64
-	temporary, err := to.WriteTemporary(a.sync, func(into *os.File) (*change.Entry, error) {
+	temporary, err := to.WriteTemporary(s.Source.Mode, a.sync, func(into *os.File) (*change.Entry, error) {
 		copied, hash, err = copyStable(file, into, a.progress)
 		return copied, err
 	})

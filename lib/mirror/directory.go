@@ -24,7 +24,7 @@ type Directory struct {
 	Mount    string // when set, the path must be a FUSE mount, and not one of another server than this
 	Unmarked bool   // allow that neither side has a marker
 	Workers  int
-	Sync     bool // sync each file before it gets its name
+	Sync     bool // sync files before they get their names, unless there are more than syncFiles at once
 	Before   func(step string) error
 	Show     func(Step) // when set, gets the steps instead of the replica
 	Log      zerolog.Logger
@@ -38,8 +38,8 @@ type Directory struct {
 	moved    atomic.Int64
 }
 
-// DefaultWorkers hides the round trips of sshfs in a LAN and leaves the processor some air.
-const DefaultWorkers = 16
+// DefaultWorkers hides the round trips of sshfs in a LAN; more only compete for the processor of two-core servers.
+const DefaultWorkers = 8
 
 // Progress counts the calls made: a replica for which it stands still while it has work does not answer.
 func (d *Directory) Progress() int64 { return d.moved.Load() }
@@ -66,14 +66,14 @@ func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 		}
 		return g.err()
 	}
-	if hasDelete(steps) { // what the deletes rest on must still be so
+	if count(steps, Delete) > 0 { // what the deletes rest on must still be so
 		if err := d.Share.StillThere(); err != nil {
 			return fmt.Errorf("%w: %w", ErrShareGone, err)
 		}
 	}
 	a := &applying{
 		share: d.Share, replica: d.replica, fidelity: d.fidelity, journal: d.journal, limit: g.limit,
-		sync: d.Sync, noLinks: d.noLinks, progress: d.progress,
+		sync: d.Sync && count(steps, Write) <= syncFiles, noLinks: d.noLinks, progress: d.progress,
 	}
 	if err := a.carry(ctx, steps); err != nil {
 		return err
@@ -110,13 +110,19 @@ func (d *Directory) gather(ctx context.Context, g *gathering, changes []change.C
 	g.otherNames(ctx)
 }
 
-func hasDelete(steps []Step) bool {
+// syncFiles is how many files of one batch are synced one by one. An sftp-server does one thing at a time, and a sync takes it a millisecond or
+// more. In a larger batch the kernel writes the files back when it likes, as after cp or rsync: a replica that loses power then may
+// have new files that are empty, which the comparison it is taken back with finds by their size.
+const syncFiles = 256
+
+func count(steps []Step, op Op) int {
+	n := 0
 	for _, s := range steps {
-		if s.Op == Delete {
-			return true
+		if s.Op == op {
+			n++
 		}
 	}
-	return false
+	return n
 }
 
 // check makes sure that both sides are what they should be, before anything is concluded from them. The replica's directory is opened anew

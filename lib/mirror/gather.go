@@ -165,6 +165,11 @@ func (g *gathering) judge(p Pair, event bool) {
 	if p.Source == nil {
 		g.journal.drop(p.Path)
 	}
+	if p.Source != nil && p.Replica != nil && p.Source.Kind == change.Symlink && p.Replica.Unknown() {
+		if _, _, current := g.journal.get(p.Path, p.Source); current {
+			p.Replica.Target = p.Source.Target
+		}
+	}
 	if p.Source == nil || p.Source.Kind != change.File {
 		if change.Compare(p.Source, p.Replica, g.fidelity) != change.Same {
 			g.pair(p)
@@ -229,7 +234,7 @@ func (g *gathering) scan(ctx context.Context, dir string) {
 		}
 		return
 	}
-	var theirs []string
+	theirs := []string{}
 	if o.replica != nil {
 		if theirs, err = o.replica.List(); err != nil && !tree.Absent(err) {
 			o.close()
@@ -239,6 +244,7 @@ func (g *gathering) scan(ctx context.Context, dir string) {
 	}
 	ours = slices.DeleteFunc(ours, func(name string) bool { return strings.HasPrefix(name, change.TemporaryPrefix) })
 	slices.Sort(ours)
+	slices.Sort(theirs)
 	all := append(slices.Clone(ours), theirs...)
 	slices.Sort(all)
 	all = slices.Compact(all)
@@ -248,14 +254,14 @@ func (g *gathering) scan(ctx context.Context, dir string) {
 		g.limit.run(func() {
 			defer done.Done()
 			for _, name := range chunk {
-				g.scanned(ctx, o, dir, name, ours)
+				g.scanned(ctx, o, dir, name, ours, theirs)
 			}
 		})
 	}
 	go func() { done.Wait(); o.close() }()
 }
 
-func (g *gathering) scanned(ctx context.Context, o *opened, dir, name string, ours []string) {
+func (g *gathering) scanned(ctx context.Context, o *opened, dir, name string, ours, theirs []string) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -267,13 +273,13 @@ func (g *gathering) scanned(ctx context.Context, o *opened, dir, name string, ou
 			return
 		}
 	}
-	if o.replica != nil {
+	if _, listed := slices.BinarySearch(theirs, name); listed {
 		if p.Replica, err = o.replica.Lstat(name); err != nil {
 			g.problem(dir, err)
 			return
 		}
 	}
-	if g.visited != nil && p.Source != nil && p.Source.Kind == change.File {
+	if g.visited != nil && p.Source != nil {
 		g.mu.Lock()
 		g.visited[p.Path] = struct{}{}
 		g.mu.Unlock()

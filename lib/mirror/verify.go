@@ -34,6 +34,9 @@ func (d *Directory) Verify(ctx context.Context) ([]Difference, error) {
 	v.compare(ctx, ".")
 	v.limit.wait()
 	v.compareLinks()
+	if v.unread > 0 {
+		d.Log.Warn().Int("links", v.unread).Msg("targets of symbolic links that lead out of the mount cannot be read through it; sshfs has no_contain_symlinks for that")
+	}
 	slices.SortFunc(v.found, func(a, b Difference) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Reason, b.Reason))
 	})
@@ -47,6 +50,7 @@ type verification struct {
 
 	mu       sync.Mutex
 	found    []Difference
+	unread   int // links whose targets the mount hides
 	problems []error
 	links    map[fileID][]Pair // by the share's inode
 }
@@ -144,7 +148,12 @@ func (v *verification) entries(path string, share, replica *change.Entry) {
 
 func (v *verification) differ(path string, share, replica *change.Entry) []string {
 	var reasons []string
-	if share.Kind == change.Symlink && share.Target != replica.Target {
+	if replica.Unknown() {
+		v.mu.Lock()
+		v.unread++
+		v.mu.Unlock()
+	}
+	if share.Kind == change.Symlink && share.Target != replica.Target && !replica.Unknown() {
 		reasons = append(reasons, "target")
 	}
 	if share.Kind == change.File {

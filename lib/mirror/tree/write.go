@@ -32,13 +32,13 @@ func (d *Dir) MakeDirectory(name string) error {
 	return d.fail("make directory", name, err)
 }
 
-// WriteTemporary makes a new file, lets fill write it, syncs it and gives it owner, mode and time of the entry that fill returns. After
-// any error the file is gone again.
-func (d *Dir) WriteTemporary(sync bool, fill func(*os.File) (*change.Entry, error)) (name string, err error) {
+// WriteTemporary makes a new file, lets fill write it, syncs it and gives it owner, mode and time of the entry that fill returns; mode is what
+// it will probably be. After any error the file is gone again.
+func (d *Dir) WriteTemporary(mode uint32, sync bool, fill func(*os.File) (*change.Entry, error)) (name string, err error) {
 	name = TemporaryName()
 	var fd int
 	err = d.root.do("make temporary", func() (err error) {
-		fd, err = unix.Openat(d.fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
+		fd, err = unix.Openat(d.fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode&0o777)
 		return err
 	})
 	if err != nil {
@@ -64,13 +64,13 @@ func (d *Dir) WriteTemporary(sync bool, fill func(*os.File) (*change.Entry, erro
 	if err == nil && have.Size != e.Size {
 		err = fmt.Errorf("%d of %d bytes arrived", have.Size, e.Size)
 	}
+	if err == nil {
+		err = d.root.set(fd, e, have)
+	}
 	if closeErr := f.Close(); err == nil { // through FUSE this is where a failed write may first be told
 		err = closeErr
 	}
-	if err != nil {
-		return "", d.fail("write", name, err)
-	}
-	return name, d.SetAttributes(name, e, have, true)
+	return name, d.fail("write", name, err)
 }
 
 // MakeSymlink makes a symbolic link under a temporary name. A plain one gets neither owner nor time.
@@ -109,7 +109,7 @@ func (d *Dir) SetAttributes(name string, e, have *change.Entry, plain bool) erro
 			return unix.Fchownat(d.fd, name, int(e.UID), int(e.GID), unix.AT_SYMLINK_NOFOLLOW)
 		})
 		if err == nil {
-			err = d.root.do("set times", func() error { return d.setTimes(d.fd, name, e.Mtime, unix.AT_SYMLINK_NOFOLLOW) })
+			err = d.root.do("set times", func() error { return setTimes(d.fd, name, e.Mtime, unix.AT_SYMLINK_NOFOLLOW) })
 		}
 		return d.fail("set attributes", name, err)
 	}
@@ -122,31 +122,36 @@ func (d *Dir) SetAttributes(name string, e, have *change.Entry, plain bool) erro
 		return d.fail("set attributes", name, err)
 	}
 	defer unix.Close(fd)
-	var st unix.Stat_t
 	if have == nil {
+		var st unix.Stat_t
 		if err := retry(func() error { return unix.Fstat(fd, &st) }); err != nil {
 			return d.fail("set attributes", name, err)
 		}
 		have = entry(&st)
 	}
+	return d.fail("set attributes", name, d.root.set(fd, e, have))
+}
+
+// set changes what is different of what a descriptor leads to, through the descriptor.
+func (r *Root) set(fd int, e, have *change.Entry) (err error) {
 	if have.Kind != e.Kind {
-		return d.fail("set attributes", name, fmt.Errorf("is a %s, not a %s", have.Kind, e.Kind))
+		return fmt.Errorf("is a %s, not a %s", have.Kind, e.Kind)
 	}
 	self := fmt.Sprintf("/proc/self/fd/%d", fd)
 	chown := have.UID != e.UID || have.GID != e.GID
 	if chown {
-		err = d.root.do("set owner", func() error { return unix.Fchownat(fd, "", int(e.UID), int(e.GID), unix.AT_EMPTY_PATH) })
+		err = r.do("set owner", func() error { return unix.Fchownat(fd, "", int(e.UID), int(e.GID), unix.AT_EMPTY_PATH) })
 	}
 	if err == nil && (have.Mode != e.Mode || chown && e.Mode&0o6000 != 0) { // a new owner takes setuid and setgid away
-		err = d.root.do("set mode", func() error { return unix.Chmod(self, e.Mode) })
+		err = r.do("set mode", func() error { return unix.Chmod(self, e.Mode) })
 	}
 	if err == nil && have.Mtime != e.Mtime {
-		err = d.root.do("set times", func() error { return d.setTimes(unix.AT_FDCWD, self, e.Mtime, 0) })
+		err = r.do("set times", func() error { return setTimes(unix.AT_FDCWD, self, e.Mtime, 0) })
 	}
-	return d.fail("set attributes", name, err)
+	return err
 }
 
-func (d *Dir) setTimes(fd int, path string, mtime int64, flags int) error {
+func setTimes(fd int, path string, mtime int64, flags int) error {
 	times := []unix.Timespec{unix.NsecToTimespec(mtime), unix.NsecToTimespec(mtime)} // sshfs cannot leave the access time out
 	return unix.UtimesNanoAt(fd, path, times, flags)
 }
