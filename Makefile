@@ -18,12 +18,15 @@ build: ## build all commands into build/bin
 	@mkdir -p build/bin
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o build/bin/ ./cmd/...
 
-dist: build ## pack commands and units for deployment into build/dist/hafs.tar
-	@rm -rf build/dist/root && mkdir -p build/dist/root/usr/local/bin build/dist/root/etc/systemd/system
-	@cp $(addprefix build/bin/,$(PROGRAMS)) build/dist/root/usr/local/bin/
-	@cp roles/hafs_services/files/units/* build/dist/root/etc/systemd/system/
-	@chmod 755 build/dist/root/usr/local/bin/* && chmod 644 build/dist/root/etc/systemd/system/*
-	@tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C build/dist/root -cf build/dist/hafs.tar usr/local/bin etc/systemd/system
+dist: build ## pack commands, units and folders for deployment into build/dist/hafs.tar
+	@rm -rf build/dist && mkdir -p build/dist/root/usr/local/bin build/dist/root/etc/systemd/system build/dist/root/etc/hafs/draft build/dist/root/var/lib/hafs
+	@install -d -m 700 build/dist/root/etc/hafs/ssh build/dist/root/var/lib/hafs/divergent
+	@ln -s /var/lib/hafs/current build/dist/root/etc/hafs/cluster
+	@install -m 755 $(addprefix build/bin/,$(PROGRAMS)) build/dist/root/usr/local/bin/
+	@install -m 644 roles/hafs_services/files/units/* build/dist/root/etc/systemd/system/
+	@cd build/dist/root && find usr etc/systemd -type f | LC_ALL=C sort | xargs sha256sum | sed 's|  |  /|' > ../hafs.sha256
+	@tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C build/dist/root -cf build/dist/hafs.tar \
+	  usr/local/bin etc/systemd/system etc/hafs var/lib/hafs
 
 tools: ## install what the lab and the linters need and this machine lacks (Debian, as root)
 	@missing=; for p in $(GUEST_TOOLS) $(LINTERS); do dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || missing="$$missing $$p"; done; \
