@@ -30,7 +30,7 @@ type Mark struct {
 
 const (
 	width, height            = 1120, 560
-	left, right, top, bottom = 84, 28, 128, 92
+	left, right, top, bottom = 98, 28, 128, 92
 	plotWidth, plotHeight    = width - left - right, height - top - bottom
 	// The duration scale: a tenth of a millisecond to ten seconds.
 	lowestMS, decades = 0.1, 5
@@ -90,7 +90,7 @@ func (p Picture) axes(b *strings.Builder) {
 	}
 	fmt.Fprintf(b, `<line x1="%d" y1="%d" x2="%d" y2="%d" stroke="%s"/>`+"\n", left, top+plotHeight, left+plotWidth, top+plotHeight, colorQuiet)
 	text(b, left+plotWidth/2, top+plotHeight+48, `text-anchor="middle"`, "seconds from the failure")
-	fmt.Fprintf(b, `<text x="22" y="%d" text-anchor="middle" transform="rotate(-90 22 %d)">duration of the operation</text>`+"\n", top+plotHeight/2, top+plotHeight/2)
+	fmt.Fprintf(b, `<text x="24" y="%d" text-anchor="middle" transform="rotate(-90 24 %d)">duration of the operation</text>`+"\n", top+plotHeight/2, top+plotHeight/2)
 }
 
 // outage shades the time in which no operation was good.
