@@ -49,10 +49,10 @@ func (p *peer) run(ctx context.Context) {
 	for ctx.Err() == nil {
 		if err := p.connect(ctx); err != nil {
 			p.note(err)
-			sleep(ctx, p.pause())
-			continue
+		} else {
+			p.beat(ctx)
 		}
-		p.beat(ctx)
+		sleep(ctx, p.pause())
 	}
 	p.disconnect(ctx.Err())
 }
