@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"sync"
 	"time"
 
@@ -164,9 +163,6 @@ func (k Keeper) step(ctx context.Context, units system.Units, r record.Record, i
 func (k Keeper) Prepare(r record.Record) error {
 	dirs := append([]string{k.Places.Client}, r.FS.MountPoints...)
 	for _, dir := range dirs {
-		if _, err := os.Lstat(dir); err == nil { // a dead mount cannot be stat'ed through
-			continue
-		}
 		if err := k.Machine.MakeDirectory("make "+dir, dir, 0o000); err != nil {
 			return err
 		}

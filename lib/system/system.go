@@ -35,9 +35,18 @@ func (m Machine) do(step string, act func() error) error {
 // Now is the time of day with the monotonic reading.
 func (m Machine) Now() time.Time { return time.Now() }
 
-// MakeDirectory makes a directory and those above it; it is no error if it exists.
+// MakeDirectory makes a directory and those above it; it is no error if something has its name. Nobody asks what that is: it may be a
+// mount that hangs.
 func (m Machine) MakeDirectory(step, path string, mode fs.FileMode) error {
-	return m.do(step, func() error { return os.MkdirAll(path, mode) })
+	return m.do(step, func() error {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.Mkdir(path, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		return nil
+	})
 }
 
 // WriteNew writes a file that nobody reads yet, and syncs it.
