@@ -103,7 +103,12 @@ func (b *Bench) Trial(ctx context.Context, how How, names ...string) (Run, error
 
 // awaitRepair waits until the servers are failed in the record and everybody else has a role in it.
 func (b *Bench) awaitRepair(ctx context.Context, before record.Record, gone []string) (record.Record, error) {
-	failed := append(before.WithStatus(record.Failed), gone...)
+	failed := before.WithStatus(record.Failed)
+	for _, name := range gone {
+		if !slices.Contains(failed, name) {
+			failed = append(failed, name)
+		}
+	}
 	return b.Await(ctx, shape.Shape{Failed: failed}, true, repairLimit)
 }
 

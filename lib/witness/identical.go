@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -26,7 +28,6 @@ func Compare(ctx context.Context, l *lab.Lab, r record.Record) ([]Difference, er
 	if err != nil {
 		return nil, err
 	}
-	defer source.close()
 	replicas := Replicas(r)
 	found := make([]Difference, len(replicas))
 	var group sync.WaitGroup
@@ -50,36 +51,41 @@ func Replicas(r record.Record) []string {
 	return all
 }
 
-type share struct {
-	name  string // by which programs of this machine reach it
-	close func() error
-}
-
-func shareOf(l *lab.Lab, r record.Record, name string) (share, error) {
+// shareOf is the name by which programs of this machine reach the share of a guest. They cannot go through the guest's root: rsync follows
+// every link on a path by itself, and the link to that root leads nowhere then.
+func shareOf(l *lab.Lab, r record.Record, name string) (string, error) {
 	m, err := lab.Find(name)
 	if err != nil {
-		return share{}, err
+		return "", err
 	}
 	guest, err := openRoot(l.Leader(m))
 	if err != nil {
-		return share{}, fmt.Errorf("%s: %w", name, err)
+		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	defer guest.Close()
-	f, path, err := guest.directory(r.DataDirectory)
+	inside, err := guest.open(r.DataDirectory, os.O_RDONLY, 0)
 	if err != nil {
-		return share{}, fmt.Errorf("%s: %w", name, err)
+		return "", fmt.Errorf("%s: %w", name, err)
 	}
-	return share{path, f.Close}, nil
+	defer inside.Close()
+	outside := filepath.Join(l.Root(m), r.DataDirectory)
+	seen, err := inside.Stat()
+	if err != nil {
+		return "", err
+	}
+	if here, err := os.Stat(outside); err != nil || !os.SameFile(seen, here) {
+		return "", fmt.Errorf("%s: %s is a mount of its own, which cannot be compared", name, r.DataDirectory)
+	}
+	return outside, nil
 }
 
-func compareOne(ctx context.Context, l *lab.Lab, r record.Record, source share, name string) []string {
+func compareOne(ctx context.Context, l *lab.Lab, r record.Record, source, name string) []string {
 	target, err := shareOf(l, r, name)
 	if err != nil {
 		return []string{err.Error()}
 	}
-	defer target.close()
 	cmd := exec.CommandContext(ctx, "rsync", "--dry-run", "--archive", "--checksum", "--hard-links", "--numeric-ids", "--delete",
-		"--itemize-changes", "--8-bit-output", "--exclude=.hafs-tmp.*", source.name+"/", target.name+"/")
+		"--itemize-changes", "--8-bit-output", "--exclude=.hafs-tmp.*", source+"/", target+"/")
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()

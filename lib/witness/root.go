@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -88,13 +87,4 @@ func (r *root) link(path string) (string, error) {
 		return "", &os.PathError{Op: "readlink", Path: path, Err: err}
 	}
 	return string(target[:n]), nil
-}
-
-// directory is a name by which programs of this machine reach a directory of the guest, for as long as the file is open.
-func (r *root) directory(path string) (*os.File, string, error) {
-	f, err := r.open(path, unix.O_RDONLY|unix.O_DIRECTORY, 0)
-	if err != nil {
-		return nil, "", err
-	}
-	return f, "/proc/" + strconv.Itoa(os.Getpid()) + "/fd/" + strconv.Itoa(int(f.Fd())), nil
 }
