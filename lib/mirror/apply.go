@@ -104,6 +104,7 @@ func (a *applying) step(to *tree.Dir, s Step) error {
 				return err
 			}
 		}
+		a.journal.madeDirectory(s.Path)
 		return to.MakeDirectory(name)
 	case Write:
 		return a.write(to, name, s)
@@ -185,7 +186,7 @@ func copyStable(from, into *os.File, progress func()) (*change.Entry, uint64, er
 		if err != nil {
 			return nil, 0, err
 		}
-		size, hash, err := copyOnce(from, into, buffer[:], progress)
+		size, hash, err := copyOnce(from, into, before.Size, buffer[:], progress)
 		if err != nil {
 			return nil, 0, err
 		}
@@ -206,13 +207,20 @@ func copyStable(from, into *os.File, progress func()) (*change.Entry, uint64, er
 	}
 }
 
-func copyOnce(from, into *os.File, buffer []byte, progress func()) (size int64, sum uint64, err error) {
+// copyOnce copies at most limit bytes: a file may grow faster than it is copied.
+func copyOnce(from, into *os.File, limit int64, buffer []byte, progress func()) (size int64, sum uint64, err error) {
 	if _, err := from.Seek(0, io.SeekStart); err != nil {
 		return 0, 0, err
 	}
 	var hash maphash.Hash
 	hash.SetSeed(hashSeed)
 	for {
+		if limit-size < int64(len(buffer)) {
+			buffer = buffer[:limit-size]
+		}
+		if len(buffer) == 0 {
+			return size, hash.Sum64(), nil
+		}
 		n, err := from.Read(buffer)
 		if n > 0 {
 			hash.Write(buffer[:n])

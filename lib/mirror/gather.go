@@ -176,9 +176,7 @@ func (g *gathering) judge(p Pair, event bool) {
 		}
 		return
 	}
-	if p.Source.Nlink > 1 {
-		g.journal.seen(p.Path, p.Source)
-	}
+	g.journal.seen(p.Path, p.Source)
 	k, found, current := g.journal.get(p.Path, p.Source)
 	if g.fidelity.UnknownIdentity && p.Replica != nil {
 		// The inode it had in the share when it was written here is the best identity there is.
@@ -323,7 +321,7 @@ func (g *gathering) otherNames(ctx context.Context) {
 		if p.Source == nil || p.Source.Kind != change.File || p.Source.Nlink < 2 {
 			continue
 		}
-		for _, name := range g.journal.names(p.Path, p.Source) {
+		for _, name := range g.journal.others(p.Path, p.Source) {
 			if have[name] {
 				continue
 			}

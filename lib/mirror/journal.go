@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"hash/maphash"
+	"slices"
 	"sync"
 
 	"hafs/lib/change"
@@ -12,7 +13,9 @@ import (
 type journal struct {
 	mu    sync.Mutex
 	files map[string]known
-	links map[fileID]map[string]struct{} // names of files that have several
+	made  map[string]uint64 // directories made on the replica: what was noted below them before is void
+	clock uint64
+	names map[fileID][]string // under which each inode was seen; a file may get further ones at any time
 }
 
 // known is a state of a file of the share.
@@ -20,13 +23,14 @@ type known struct {
 	size, mtime, ctime int64
 	dev, ino           uint64
 	hash               uint64 // of the content that was written; 0: it was found equal without reading it
+	noted              uint64 // by the journal's clock
 }
 
 // maxJournal bounds the memory to about 30 MB. Files beyond it are compared as after a restart.
 const maxJournal = 200_000
 
 func newJournal() *journal {
-	return &journal{files: map[string]known{}, links: map[fileID]map[string]struct{}{}}
+	return &journal{files: map[string]known{}, made: map[string]uint64{}, names: map[fileID][]string{}}
 }
 
 var hashSeed = maphash.MakeSeed()
@@ -40,8 +44,30 @@ func (j *journal) get(path string, e *change.Entry) (k known, found, current boo
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	k, found = j.files[path]
+	if !found || j.void(path, k) {
+		return known{}, false, false
+	}
 	now := state(e, k.hash)
-	return k, found, found && k == now
+	now.noted = k.noted
+	return k, true, k == now
+}
+
+// void says whether a directory above the path was made anew after the note; with j.mu held.
+func (j *journal) void(path string, k known) bool {
+	for dir := path; dir != "." && len(j.made) > 0; {
+		if dir = parent(dir); j.made[dir] > k.noted {
+			return true
+		}
+	}
+	return false
+}
+
+// madeDirectory notes that the replica has a new, empty directory.
+func (j *journal) madeDirectory(path string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.clock++
+	j.made[path] = j.clock
 }
 
 // keep notes a state whose content is the one that was written before, if there was one.
@@ -62,7 +88,10 @@ func (j *journal) put(path string, e *change.Entry, hash uint64) {
 			break
 		}
 	}
-	j.files[path] = state(e, hash)
+	k := state(e, hash)
+	j.clock++
+	k.noted = j.clock
+	j.files[path] = k
 }
 
 func (j *journal) drop(path string) {
@@ -75,43 +104,41 @@ func (j *journal) drop(path string) {
 func (j *journal) retain(visited map[string]struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for path := range j.files {
-		if _, still := visited[path]; !still {
+	for path, k := range j.files {
+		if _, still := visited[path]; !still || j.void(path, k) {
 			delete(j.files, path)
+			delete(j.names, fileID{k.dev, k.ino})
 		}
 	}
+	clear(j.made)
 }
 
-// seen notes a name of a file that has several.
+// seen notes a name of a file.
 func (j *journal) seen(path string, e *change.Entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	id := fileID{e.Dev, e.Ino}
-	if j.links[id] == nil {
-		j.links[id] = map[string]struct{}{}
+	switch {
+	case e.Nlink <= 1:
+		j.names[id] = []string{path}
+	case !slices.Contains(j.names[id], path):
+		j.names[id] = append(j.names[id], path)
 	}
-	j.links[id][path] = struct{}{}
 }
 
-// names lists the other names a file was seen under.
-func (j *journal) names(path string, e *change.Entry) []string {
+// others lists the other names a file was seen under; it may have lost them since.
+func (j *journal) others(path string, e *change.Entry) []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var names []string
-	for name := range j.links[fileID{e.Dev, e.Ino}] {
-		if name != path {
-			names = append(names, name)
-		}
-	}
-	return names
+	return slices.DeleteFunc(slices.Clone(j.names[fileID{e.Dev, e.Ino}]), func(name string) bool { return name == path })
 }
 
 // forget drops one name of a file that has it no more.
 func (j *journal) forget(path string, id fileID) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	delete(j.links[id], path)
-	if len(j.links[id]) == 0 {
-		delete(j.links, id)
+	j.names[id] = slices.DeleteFunc(j.names[id], func(name string) bool { return name == path })
+	if len(j.names[id]) == 0 {
+		delete(j.names, id)
 	}
 }

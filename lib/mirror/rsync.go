@@ -161,6 +161,7 @@ func (r *Rsync) list(paths []string) ([]byte, error) {
 	add := func(path string) {
 		if !seen[path] {
 			seen[path] = true
+			list.WriteString("./") // rsync takes a name that starts with # or ; for a comment
 			list.WriteString(path)
 			list.WriteByte(0)
 		}
@@ -171,9 +172,9 @@ func (r *Rsync) list(paths []string) ([]byte, error) {
 			return nil, err
 		}
 		add(real)
-		if e != nil && e.Kind == change.File && e.Nlink > 1 && r.index != nil {
+		if e != nil && e.Kind == change.File && r.index != nil {
 			r.index.seen(real, e)
-			for _, name := range r.index.names(real, e) {
+			for _, name := range r.index.others(real, e) {
 				if other, err := r.Share.Lstat(name); err == nil && other != nil && other.Ino == e.Ino && other.Dev == e.Dev {
 					add(name)
 				}

@@ -45,9 +45,7 @@ func (r *Rsync) visit(dir string, files *[]racy) error {
 			}
 		case e.Kind == change.File:
 			*files = append(*files, racy{path, e})
-			if e.Nlink > 1 {
-				r.index.seen(path, e)
-			}
+			r.index.seen(path, e)
 		}
 	}
 	return nil

@@ -17,7 +17,6 @@ type directories struct {
 	share  string // absolute
 	root   *tree.Root
 	kernel Kernel
-	report func(path string) // called for everything found while adding
 
 	top    *node
 	inodes map[inode]string
@@ -30,8 +29,8 @@ type node struct {
 	children map[string]*node
 }
 
-func newDirectories(share string, root *tree.Root, kernel Kernel, report func(string)) *directories {
-	return &directories{share: share, root: root, kernel: kernel, report: report, inodes: map[inode]string{}}
+func newDirectories(share string, root *tree.Root, kernel Kernel) *directories {
+	return &directories{share: share, root: root, kernel: kernel, inodes: map[inode]string{}}
 }
 
 func (d *directories) absolute(path string) string { return filepath.Join(d.share, path) }
@@ -52,27 +51,28 @@ func (d *directories) find(path string) *node {
 }
 
 // changed brings the watches at a path in line with what is there now. moved: what was known under this name is no longer
-// to be trusted, even if a directory of this name exists.
-func (d *directories) changed(path string, moved bool) error {
+// to be trusted, even if a directory of this name exists. It says whether a directory is watched there that was not before; what is
+// in it, and what the replicas have under its name, is then not known.
+func (d *directories) changed(path string, moved bool) (fresh bool, err error) {
 	e, err := d.root.Lstat(path)
 	if err != nil && !tree.Absent(err) {
-		return err
+		return false, err
 	}
 	known := d.find(path)
 	isDirectory := e != nil && e.Kind == change.Directory
 	if known != nil && !moved && isDirectory && known.inode == (inode{e.Dev, e.Ino}) {
-		return nil
+		return false, nil
 	}
 	if known != nil {
 		d.drop(path)
 	}
 	if !isDirectory {
-		return nil
+		return false, nil
 	}
-	return d.add(path, e)
+	return true, d.add(path, e)
 }
 
-// add watches a directory, then lists it: what appears in between is seen twice rather than never.
+// add watches a directory, then lists it for directories to watch: what appears in between is seen twice rather than never.
 func (d *directories) add(path string, e *change.Entry) error {
 	id := inode{e.Dev, e.Ino}
 	if old, watched := d.inodes[id]; watched && old != path {
@@ -118,7 +118,6 @@ func (d *directories) list(path string) error {
 			continue
 		}
 		below := change.Join(path, name)
-		d.report(below)
 		e, err := dir.Lstat(name)
 		if err != nil {
 			return err

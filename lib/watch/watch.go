@@ -94,23 +94,15 @@ func (w *Watcher) oneQueue(ctx context.Context, first bool) (lost, err error) {
 		return nil, err
 	}
 	defer kernel.Close()
-	silent := true // while everything is being watched for the first time, one rescan says it all
-	dirs := newDirectories(w.Share, w.Root, kernel, func(path string) {
-		if !silent {
-			w.add(change.Change{Kind: change.Look, Path: path})
-		}
-	})
+	dirs := newDirectories(w.Share, w.Root, kernel)
 	if err := dirs.build(); err != nil {
 		return nil, fmt.Errorf("watch %s: %w", w.Share, err)
 	}
-	silent = false
 	w.add(change.Change{Kind: change.Rescan, Path: "."})
 	if first && w.Ready != nil {
 		w.Ready()
 	}
-	if !first {
-		w.reportCookies()
-	}
+	w.reportCookies()
 	present := time.NewTicker(presence)
 	defer present.Stop()
 	for {
@@ -160,14 +152,18 @@ func (w *Watcher) handle(dirs *directories, e Event) error {
 	}
 	w.add(change.Change{Kind: change.Look, Path: path})
 	if e.New || e.Gone {
-		if err := dirs.changed(path, e.Gone); err != nil {
+		fresh, err := dirs.changed(path, e.Gone)
+		if err != nil {
 			return fmt.Errorf("watch %s: %w", dirs.absolute(path), err)
+		}
+		if fresh { // only now that all of it is watched; it may be new or have been moved here, over what the replicas have
+			w.add(change.Change{Kind: change.Rescan, Path: path})
 		}
 	}
 	return nil
 }
 
-// reportCookies reports the barriers whose events may be among the lost ones.
+// reportCookies reports the barriers whose marks were made before everything was watched, or whose events were lost.
 func (w *Watcher) reportCookies() {
 	d, err := w.Root.Dir(".")
 	if err != nil {
