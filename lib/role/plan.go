@@ -44,6 +44,7 @@ type Now struct {
 	LinkTo    string            // where /system leads; empty: nowhere
 	Address   bool              // the virtual address is here
 	Units     map[string]bool   // those that run
+	Ending    map[string]bool   // those that end just now, and would be started again
 	Mounted   map[string]string // replica unit → the server it was started for
 	Sessions  []Session
 }
@@ -153,7 +154,7 @@ func Plan(r record.Record, self string, now Now, places Places) []Step {
 	for _, unit := range Managed(r) {
 		wanted := slices.Contains(w.Units, unit)
 		switch {
-		case now.Units[unit] && !wanted:
+		case (now.Units[unit] || now.Ending[unit]) && !wanted:
 			// Stopped after the link has moved: nobody finds a dead mount behind /system.
 			add(phaseMount, StopUnit, unit)
 		case now.Units[unit] && wanted && now.Mounted[unit] != w.Mounted[unit]:

@@ -66,15 +66,17 @@ func (u Units) job(ctx context.Context, step, unit string, call func(context.Con
 	})
 }
 
-// Active says which of the given units run, or are just starting.
-func (u Units) Active(ctx context.Context, units ...string) (map[string]bool, error) {
+// Active says which of the given units run or are just starting, and which are just ending: those may be started again by systemd itself
+// unless somebody stops them.
+func (u Units) Active(ctx context.Context, units ...string) (active, ending map[string]bool, err error) {
 	states, err := u.bus.ListUnitsByNamesContext(ctx, units)
 	if err != nil {
-		return nil, fmt.Errorf("ask systemd for units: %w", err)
+		return nil, nil, fmt.Errorf("ask systemd for units: %w", err)
 	}
-	active := map[string]bool{}
+	active, ending = map[string]bool{}, map[string]bool{}
 	for _, s := range states {
 		active[s.Name] = s.ActiveState == "active" || s.ActiveState == "activating" || s.ActiveState == "reloading"
+		ending[s.Name] = s.ActiveState == "deactivating"
 	}
-	return active, nil
+	return active, ending, nil
 }
