@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"hafs/lib/gate"
 	"hafs/lib/record"
 )
 
@@ -60,6 +61,20 @@ func Resolve(r record.Record, host string) (record.Server, error) {
 		return record.Server{}, fmt.Errorf("%s is not in the server list", host)
 	}
 	return s, nil
+}
+
+// StillMeant says whether a session that was opened in one generation is right in another: the host name stands for the same server, and the
+// two have the same roles towards each other.
+func StillMeant(opened, now record.Record, self, host string) bool {
+	before, err := Resolve(opened, host)
+	if err != nil {
+		return false
+	}
+	after, err := Resolve(now, host)
+	if err != nil || before != after {
+		return false
+	}
+	return opened.Role(self) == now.Role(self) && gate.Feeder(opened, before.Name) == gate.Feeder(now, after.Name)
 }
 
 // Order is the command line to send to the peer's hafs-gate for what sshfs or rsync wants to run on a host.

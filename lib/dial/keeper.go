@@ -177,8 +177,8 @@ func receive(conn *net.UnixConn) (call, []*os.File, error) {
 	return c, streams, nil
 }
 
-// once runs one command on a server with the caller's streams. It ends when the command does, or when the record moves on: what it was
-// for may be another server's task now.
+// once runs one command on a server with the caller's streams. It ends when the command does, or when the record makes it another server's
+// task.
 func (k *Keeper) once(ctx context.Context, c call, streams []*os.File) error {
 	r, changed := k.now()
 	server, err := Resolve(r, c.Host)
@@ -208,13 +208,18 @@ func (k *Keeper) once(ctx context.Context, c call, streams []*os.File) error {
 	}()
 	done := make(chan error, 1)
 	go func() { done <- s.Wait() }()
-	select {
-	case err := <-done:
-		return err
-	case <-changed:
-		return fmt.Errorf("the record has changed: generation %d is over", r.Generation)
-	case <-ctx.Done():
-		return ctx.Err()
+	for {
+		select {
+		case err := <-done:
+			return err
+		case <-changed:
+			var now record.Record
+			if now, changed = k.now(); !StillMeant(r, now, k.Settings.Name, c.Host) {
+				return fmt.Errorf("the record has changed: what generation %d asked of %s is over", r.Generation, c.Host)
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 }
 

@@ -112,9 +112,9 @@ func Want(r record.Record, self string, confirmed bool, places Places) Wanted {
 		if role == record.RoleDRS1 {
 			w.Units = append(w.Units, "hafs-watch.service", "hafs-mirror.service")
 		}
-		// A writer of an older generation may be a deposed one.
+		// A writer that does not feed this replica any more may be a deposed file sharing server.
 		w.Sessions = func(s gate.Session) bool {
-			return s.Kind == gate.Compare || s.Kind == gate.Replica && s.Generation == r.Generation && s.From == gate.Feeder(r, self)
+			return s.Kind == gate.Compare || s.Kind == gate.Replica && s.From == gate.Feeder(r, self)
 		}
 	case record.RoleSpare:
 		w.LinkTo, w.Units = places.Client, []string{"hafs-client.service"}
