@@ -51,7 +51,7 @@ func Choose(ctx context.Context, peers Peers, self string, current, wanted recor
 		case <-ctx.Done():
 			return record.Record{}, ctx.Err()
 		}
-		ballot := next // of this attempt: questions that are still on their way keep it
+		ballot := next                                                          // of this attempt: questions that are still on their way keep it
 		pause = time.Duration(rand.Int64N(int64(attempt+1) * int64(rivalTime))) // lets a rival finish
 		promises := round(ctx, members, func(ctx context.Context, m string) (Answer, error) { return peers.Prepare(ctx, m, ballot, wanted) })
 		if chosen := decided(promises); chosen != nil {

@@ -1,0 +1,91 @@
+package gate
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hafs/lib/record"
+)
+
+func cluster() record.Record {
+	return record.Record{
+		Cluster: "test", Generation: 7, DataDirectory: "/nfs",
+		FS: record.FileServer{Name: "L1", SharedArea: "/nfs"},
+		Servers: []record.Server{
+			{Name: "L1", Status: record.Active}, {Name: "W3", Status: record.Active}, {Name: "M2", Status: record.Active},
+			{Name: "M3", Status: record.Spare}, {Name: "X1", Status: record.Failed},
+		},
+		Pairs: []record.Pair{{DRS1: "W3", DRS2: "M2"}},
+	}
+}
+
+// Each line of testdata/orders.txt: who asks whom for what, and the words of the refusal or `allowed`.
+func TestOrders(t *testing.T) {
+	text, err := os.ReadFile("testdata/orders.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range strings.Split(string(text), "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		if strings.TrimSpace(line) == "" {
+			continue
+		}
+		question, want, found := strings.Cut(line, "=>")
+		parties, command, _ := strings.Cut(strings.TrimSpace(question), ": ")
+		from, self, _ := strings.Cut(parties, " asks ")
+		if !found {
+			t.Fatalf("orders.txt:%d: no =>", i+1)
+		}
+		order, err := Parse(command)
+		if err == nil {
+			err = Allow(cluster(), self, from, true, order)
+		}
+		got := "allowed"
+		if err != nil {
+			got = err.Error()
+		}
+		if want = strings.TrimSpace(want); !strings.Contains(got, want) || want == "allowed" && err != nil {
+			t.Errorf("orders.txt:%d: %s, want %s", i+1, got, want)
+		}
+	}
+}
+
+func TestUnconfirmedServerServesOnlyLinks(t *testing.T) {
+	for command, want := range map[string]bool{"link": true, "share 7": false} {
+		order, err := Parse(command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := Allow(cluster(), "L1", "W3", false, order); (err == nil) != want {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+}
+
+// I5: a directory that is not known to hold this cluster's share is neither served nor written to.
+func TestMarker(t *testing.T) {
+	dir := t.TempDir()
+	refused := func(words string) {
+		t.Helper()
+		if err := CheckMarker(dir, "test"); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("got %v, want %s", err, words)
+		}
+	}
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(filepath.Join(dir, Marker), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused("is its file system mounted?")
+	write("")
+	refused("holds another share")
+	write("cluster: other\n")
+	refused("holds another share")
+	write("cluster: test\n")
+	if err := CheckMarker(dir, "test"); err != nil {
+		t.Error(err)
+	}
+}
