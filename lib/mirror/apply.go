@@ -104,8 +104,12 @@ func (a *applying) step(to *tree.Dir, s Step) error {
 				return err
 			}
 		}
-		a.journal.madeDirectory(s.Path)
-		return to.MakeDirectory(name)
+		a.journal.drop(s.Path)
+		if err := to.MakeDirectory(name); err != nil {
+			return err
+		}
+		a.journal.directory(s.Path, s.Source)
+		return nil
 	case Write:
 		return a.write(to, name, s)
 	case MakeSymlink:

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,6 +55,13 @@ func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 	g := &gathering{
 		share: d.Share, replica: d.replica, fidelity: d.fidelity, journal: d.journal, limit: newLimiter(d.Workers),
 		special: d.special, progress: d.progress, incomplete: map[string]bool{},
+	}
+	if d.Show == nil {
+		touched, err := d.move(changes)
+		if err != nil {
+			return err
+		}
+		changes = append(slices.Clip(changes), touched...)
 	}
 	d.gather(ctx, g, changes)
 	if err := ctx.Err(); err != nil {

@@ -162,8 +162,11 @@ func (g *gathering) judge(p Pair, event bool) {
 	if p.Source != nil && p.Source.Kind == change.Special {
 		g.special(p.Path)
 	}
-	if p.Source == nil {
+	switch {
+	case p.Source == nil:
 		g.journal.drop(p.Path)
+	case p.Source.Kind == change.Directory && p.Replica != nil && p.Replica.Kind == change.Directory:
+		g.journal.directory(p.Path, p.Source)
 	}
 	if p.Source != nil && p.Replica != nil && p.Source.Kind == change.Symlink && p.Replica.Unknown() {
 		if _, _, current := g.journal.get(p.Path, p.Source); current {
@@ -180,12 +183,12 @@ func (g *gathering) judge(p Pair, event bool) {
 	k, found, current := g.journal.get(p.Path, p.Source)
 	if g.fidelity.UnknownIdentity && p.Replica != nil {
 		// The inode it had in the share when it was written here is the best identity there is.
-		p.Replica.Dev, p.Replica.Ino = k.dev, k.ino
+		p.Replica.Dev, p.Replica.Ino = k.id.dev, k.id.ino
 	}
 	alike := p.Replica != nil && p.Replica.Kind == change.File && !change.ContentDiffers(p.Source, p.Replica, g.fidelity)
 	switch {
 	case !alike || current:
-	case found && (k.mtime != p.Source.Mtime || k.dev != p.Source.Dev || k.ino != p.Source.Ino):
+	case found && (k.mtime != p.Source.Mtime || k.id != identity(p.Source)):
 		p.Rewrite = true
 	case event:
 		p.Rewrite = !g.unchanged(p, k)
@@ -271,7 +274,13 @@ func (g *gathering) scanned(ctx context.Context, o *opened, dir, name string, ou
 			return
 		}
 	}
-	if _, listed := slices.BinarySearch(theirs, name); listed {
+	_, listed := slices.BinarySearch(theirs, name)
+	if listed && g.visited == nil && p.Source != nil && p.Source.Kind == change.File {
+		if _, _, current := g.journal.get(p.Path, p.Source); current {
+			return
+		}
+	}
+	if listed {
 		if p.Replica, err = o.replica.Lstat(name); err != nil {
 			g.problem(dir, err)
 			return
@@ -327,7 +336,7 @@ func (g *gathering) otherNames(ctx context.Context) {
 			}
 			have[name] = true
 			if e, err := g.share.Lstat(name); err == nil && (e == nil || e.Ino != p.Source.Ino || e.Dev != p.Source.Dev) {
-				g.journal.forget(name, fileID{p.Source.Dev, p.Source.Ino})
+				g.journal.forget(name, identity(p.Source))
 				continue
 			}
 			g.journal.drop(name)

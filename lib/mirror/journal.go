@@ -3,121 +3,268 @@ package mirror
 import (
 	"hash/maphash"
 	"slices"
+	"strings"
 	"sync"
 
 	"hafs/lib/change"
 )
 
 // journal remembers for each file which state of it a replica was last given. A replica behind sshfs cannot tell two edits within
-// one second apart, the journal can; and for a file that has not changed since, nobody has to ask the replica.
+// one second apart, the journal can; for a file that has not changed since, nobody has to ask the replica; and what was moved in the
+// share is recognised by its inode, so that it can be moved on the replica too.
 type journal struct {
 	mu    sync.Mutex
-	files map[string]known
-	made  map[string]uint64 // directories made on the replica: what was noted below them before is void
-	clock uint64
-	names map[fileID][]string // under which each inode was seen; a file may get further ones at any time
+	top   *folder
+	count int                 // of files
+	names map[fileID][]string // under which each file's inode was seen; it may get further ones at any time
+	dirs  map[fileID]*folder  // the same for directories, whose name is that of their folder
 }
 
 // known is a state of a file of the share.
 type known struct {
 	size, mtime, ctime int64
-	dev, ino           uint64
+	id                 fileID
 	hash               uint64 // of the content that was written; 0: it was found equal without reading it
-	noted              uint64 // by the journal's clock
 }
 
-// maxJournal bounds the memory to about 30 MB. Files beyond it are compared as after a restart.
+// folder is what was noted of one directory.
+type folder struct {
+	parent  *folder
+	name    string
+	id      fileID
+	files   map[string]known
+	folders map[string]*folder
+}
+
+// maxJournal bounds the memory to about 40 MB. Files beyond it are compared as after a restart.
 const maxJournal = 200_000
 
 func newJournal() *journal {
-	return &journal{files: map[string]known{}, made: map[string]uint64{}, names: map[fileID][]string{}}
+	return &journal{top: &folder{name: "."}, names: map[fileID][]string{}, dirs: map[fileID]*folder{}}
 }
 
 var hashSeed = maphash.MakeSeed()
 
+func identity(e *change.Entry) fileID { return fileID{e.Dev, e.Ino} }
+
 func state(e *change.Entry, hash uint64) known {
-	return known{size: e.Size, mtime: e.Mtime, ctime: e.Ctime, dev: e.Dev, ino: e.Ino, hash: hash}
+	return known{size: e.Size, mtime: e.Mtime, ctime: e.Ctime, id: identity(e), hash: hash}
+}
+
+// folder finds what is noted of a directory; with j.mu held. It is nil if there is nothing, unless it is to be made.
+func (j *journal) folder(path string, make bool) *folder {
+	f := j.top
+	if path == "." {
+		return f
+	}
+	for name := range strings.SplitSeq(path, "/") {
+		next := f.folders[name]
+		if next == nil {
+			if !make {
+				return nil
+			}
+			next = &folder{parent: f, name: name}
+			f.adopt(next)
+		}
+		f = next
+	}
+	return f
+}
+
+func (f *folder) adopt(child *folder) {
+	if f.folders == nil {
+		f.folders = map[string]*folder{}
+	}
+	f.folders[child.name] = child
+	child.parent = f
+}
+
+func (f *folder) path() string {
+	if f.parent == nil {
+		return "."
+	}
+	return change.Join(f.parent.path(), f.name)
 }
 
 // get returns what the replica was given, and whether that is exactly the file as it is now.
 func (j *journal) get(path string, e *change.Entry) (k known, found, current bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	k, found = j.files[path]
-	if !found || j.void(path, k) {
-		return known{}, false, false
+	dir, name := change.Split(path)
+	if f := j.folder(dir, false); f != nil {
+		k, found = f.files[name]
 	}
-	now := state(e, k.hash)
-	now.noted = k.noted
-	return k, true, k == now
+	return k, found, found && k == state(e, k.hash)
 }
 
-// void says whether a directory above the path was made anew after the note; with j.mu held.
-func (j *journal) void(path string, k known) bool {
-	for dir := path; dir != "." && len(j.made) > 0; {
-		if dir = parent(dir); j.made[dir] > k.noted {
-			return true
-		}
-	}
-	return false
-}
-
-// madeDirectory notes that the replica has a new, empty directory.
-func (j *journal) madeDirectory(path string) {
+// put notes that the replica was given a file as it is in e.
+func (j *journal) put(path string, e *change.Entry, hash uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.clock++
-	j.made[path] = j.clock
+	dir, name := change.Split(path)
+	f := j.folder(dir, true)
+	if f.files == nil {
+		f.files = map[string]known{}
+	}
+	if _, found := f.files[name]; !found {
+		if j.count >= maxJournal {
+			return
+		}
+		j.count++
+	}
+	f.files[name] = state(e, hash)
 }
 
 // keep notes a state whose content is the one that was written before, if there was one.
 func (j *journal) keep(path string, e *change.Entry) {
 	hash := uint64(0)
-	if k, found, _ := j.get(path, e); found && k.size == e.Size && k.mtime == e.Mtime && k.ino == e.Ino {
+	if k, found, _ := j.get(path, e); found && k.size == e.Size && k.mtime == e.Mtime && k.id == identity(e) {
 		hash = k.hash
 	}
 	j.put(path, e, hash)
 }
 
-func (j *journal) put(path string, e *change.Entry, hash uint64) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	if _, found := j.files[path]; !found && len(j.files) >= maxJournal {
-		for victim := range j.files { // any will do
-			delete(j.files, victim)
-			break
-		}
-	}
-	k := state(e, hash)
-	j.clock++
-	k.noted = j.clock
-	j.files[path] = k
-}
-
+// drop forgets a path and all below it.
 func (j *journal) drop(path string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	delete(j.files, path)
+	k, isFile, below := j.take(path)
+	if isFile {
+		j.unname(path, k.id)
+	}
+	if below != nil {
+		j.unnameAll(path, below)
+	}
+}
+
+// unname drops one name of a file; with j.mu held.
+func (j *journal) unname(path string, id fileID) {
+	names := slices.DeleteFunc(j.names[id], func(name string) bool { return name == path })
+	if j.names[id] = names; len(names) == 0 {
+		delete(j.names, id)
+	}
+}
+
+func (j *journal) unnameAll(path string, f *folder) {
+	for name, k := range f.files {
+		j.unname(change.Join(path, name), k.id)
+	}
+	for name, child := range f.folders {
+		j.unnameAll(change.Join(path, name), child)
+	}
+	if j.dirs[f.id] == f {
+		delete(j.dirs, f.id)
+	}
+}
+
+// take removes a path and all below it, and returns the parts; with j.mu held.
+func (j *journal) take(path string) (k known, isFile bool, below *folder) {
+	dir, name := change.Split(path)
+	f := j.folder(dir, false)
+	if f == nil || path == "." {
+		return known{}, false, nil
+	}
+	if k, isFile = f.files[name]; isFile {
+		delete(f.files, name)
+		j.count--
+	}
+	if below = f.folders[name]; below != nil {
+		delete(f.folders, name)
+		j.count -= below.count()
+	}
+	return k, isFile, below
+}
+
+func (f *folder) count() int {
+	n := len(f.files)
+	for _, child := range f.folders {
+		n += child.count()
+	}
+	return n
+}
+
+// moved notes that the replica's path from has become to.
+func (j *journal) moved(from, to string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	k, isFile, below := j.take(from)
+	j.take(to)
+	dir, name := change.Split(to)
+	f := j.folder(dir, true)
+	if isFile {
+		if f.files == nil {
+			f.files = map[string]known{}
+		}
+		f.files[name] = k
+		j.count++
+	}
+	if below != nil {
+		below.name = name
+		f.adopt(below)
+		j.count += below.count()
+	}
+}
+
+// directory notes that the replica has a directory, for one of the share's.
+func (j *journal) directory(path string, e *change.Entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	f := j.folder(path, true)
+	f.id = identity(e)
+	j.dirs[f.id] = f
+}
+
+// origin is the path under which a directory of the share was noted; empty if it was not.
+func (j *journal) origin(e *change.Entry) string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	f := j.dirs[identity(e)]
+	if f == nil {
+		return ""
+	}
+	if path := f.path(); j.folder(path, false) == f && f.id == identity(e) {
+		return path
+	}
+	return "" // it was dropped meanwhile
 }
 
 // retain drops all files but those visited, after a scan of everything.
 func (j *journal) retain(visited map[string]struct{}) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	for path, k := range j.files {
-		if _, still := visited[path]; !still || j.void(path, k) {
-			delete(j.files, path)
-			delete(j.names, fileID{k.dev, k.ino})
+	clear(j.dirs)
+	j.prune(j.top, ".", visited)
+	j.count = j.top.count()
+	for id, names := range j.names {
+		names = slices.DeleteFunc(names, func(name string) bool { _, still := visited[name]; return !still })
+		if j.names[id] = names; len(names) == 0 {
+			delete(j.names, id)
 		}
 	}
-	clear(j.made)
+}
+
+func (j *journal) prune(f *folder, path string, visited map[string]struct{}) {
+	for name := range f.files {
+		if _, still := visited[change.Join(path, name)]; !still {
+			delete(f.files, name)
+		}
+	}
+	for name, child := range f.folders {
+		below := change.Join(path, name)
+		if _, still := visited[below]; !still {
+			delete(f.folders, name)
+			continue
+		}
+		j.dirs[child.id] = child
+		j.prune(child, below, visited)
+	}
 }
 
 // seen notes a name of a file.
 func (j *journal) seen(path string, e *change.Entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	id := fileID{e.Dev, e.Ino}
+	id := identity(e)
 	switch {
 	case e.Nlink <= 1:
 		j.names[id] = []string{path}
@@ -130,15 +277,12 @@ func (j *journal) seen(path string, e *change.Entry) {
 func (j *journal) others(path string, e *change.Entry) []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(j.names[fileID{e.Dev, e.Ino}]), func(name string) bool { return name == path })
+	return slices.DeleteFunc(slices.Clone(j.names[identity(e)]), func(name string) bool { return name == path })
 }
 
 // forget drops one name of a file that has it no more.
 func (j *journal) forget(path string, id fileID) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.names[id] = slices.DeleteFunc(j.names[id], func(name string) bool { return name == path })
-	if len(j.names[id]) == 0 {
-		delete(j.names, id)
-	}
+	j.unname(path, id)
 }

@@ -237,7 +237,7 @@ type groups map[fileID][]Pair
 type fileID struct{ dev, ino uint64 }
 
 func (g groups) add(p Pair) {
-	id := fileID{p.Source.Dev, p.Source.Ino}
+	id := identity(p.Source)
 	g[id] = append(g[id], p)
 }
 

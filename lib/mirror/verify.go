@@ -137,7 +137,7 @@ func (v *verification) entries(path string, share, replica *change.Entry) {
 	}
 	if share.Kind == change.File && share.Nlink > 1 {
 		v.mu.Lock()
-		id := fileID{share.Dev, share.Ino}
+		id := identity(share)
 		v.links[id] = append(v.links[id], Pair{Path: path, Source: share, Replica: replica})
 		v.mu.Unlock()
 	}

@@ -231,3 +231,22 @@ func (d *Dir) RemoveTree(name string) error {
 	}
 	return d.fail("remove directory", name, err)
 }
+
+// Move renames something within the root. It does nothing, and says so, when one of the two directories is not there.
+func (r *Root) Move(from, to string) (bool, error) {
+	fromDir, fromName := change.Split(from)
+	toDir, toName := change.Split(to)
+	source, err := r.Dir(fromDir)
+	if err == nil {
+		defer source.Close()
+		var target *Dir
+		if target, err = r.Dir(toDir); err == nil {
+			defer target.Close()
+			err = target.fail("move", toName, r.do("move", func() error { return unix.Renameat(source.fd, fromName, target.fd, toName) }))
+		}
+	}
+	if Absent(err) {
+		return false, nil
+	}
+	return err == nil, err
+}
