@@ -52,7 +52,7 @@ func observe(ctx context.Context, units system.Units, s config.Settings, r recor
 	if now.Address, err = system.HasAddress(iface, r.VirtualIP()); err != nil {
 		return Now{}, err
 	}
-	if now.Units, now.Ending, err = units.Active(ctx, Managed(r)...); err != nil {
+	if now.Units, now.Ending, err = units.Active(ctx, append(Managed(r), replicaUnits)...); err != nil {
 		return Now{}, err
 	}
 	now.Sessions = sessions(s)

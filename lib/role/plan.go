@@ -7,6 +7,7 @@ package role
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -75,6 +76,9 @@ var managed = []string{"hafs-client.service", "hafs-watch.service", "hafs-mirror
 
 // ReplicaUnit is the unit that mounts the DRS1 of a pair on FS; pairs count from 0.
 func ReplicaUnit(pair int) string { return fmt.Sprintf("hafs-replica@%d.service", pair+1) }
+
+// replicaUnits is the pattern of all of them, those of pairs that are gone from the record included.
+const replicaUnits = "hafs-replica@*.service"
 
 // Managed lists all units this package may start or stop for a record.
 func Managed(r record.Record) []string {
@@ -151,7 +155,7 @@ func Plan(r record.Record, self string, now Now, places Places) []Step {
 	if w.Address && !now.Address {
 		add(phaseServe, AddAddress, r.FS.VirtualAddress)
 	}
-	for _, unit := range Managed(r) {
+	for _, unit := range append(Managed(r), leftOver(r, now)...) {
 		wanted := slices.Contains(w.Units, unit)
 		switch {
 		case (now.Units[unit] || now.Ending[unit]) && !wanted:
@@ -167,6 +171,16 @@ func Plan(r record.Record, self string, now Now, places Places) []Step {
 	}
 	slices.SortStableFunc(steps, func(a, b Step) int { return a.Phase - b.Phase })
 	return steps
+}
+
+// leftOver lists units of pairs that the record no longer has.
+func leftOver(r record.Record, now Now) []string {
+	units := slices.Sorted(maps.Keys(now.Units))
+	units = append(units, slices.Sorted(maps.Keys(now.Ending))...)
+	slices.Sort(units)
+	return slices.DeleteFunc(slices.Compact(units), func(unit string) bool {
+		return !strings.HasPrefix(unit, "hafs-replica@") || slices.Contains(Managed(r), unit)
+	})
 }
 
 // mounts tells the units that mount something from those that work on it.

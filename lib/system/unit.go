@@ -66,10 +66,10 @@ func (u Units) job(ctx context.Context, step, unit string, call func(context.Con
 	})
 }
 
-// Active says which of the given units run or are just starting, and which are just ending: those may be started again by systemd itself
-// unless somebody stops them.
-func (u Units) Active(ctx context.Context, units ...string) (active, ending map[string]bool, err error) {
-	states, err := u.bus.ListUnitsByNamesContext(ctx, units)
+// Active says which of the units with the given names or patterns run or are just starting, and which are just ending: those may be started
+// again by systemd itself unless somebody stops them.
+func (u Units) Active(ctx context.Context, patterns ...string) (active, ending map[string]bool, err error) {
+	states, err := u.bus.ListUnitsByPatternsContext(ctx, nil, patterns)
 	if err != nil {
 		return nil, nil, fmt.Errorf("ask systemd for units: %w", err)
 	}
