@@ -120,7 +120,7 @@ func (a *applying) step(to *tree.Dir, s Step) error {
 		if err := to.Publish(temporary, name, s.Aside()); err != nil {
 			return err
 		}
-		a.journal.put(s.Path, s.Source, 0)
+		a.journal.same(s.Path, s.Source)
 		return nil
 	case SetAttributes:
 		if err := to.SetAttributes(name, s.Source, nil, a.fidelity.PlainSymlinks); err != nil {
@@ -169,7 +169,7 @@ func (a *applying) write(to *tree.Dir, name string, s Step) error {
 	if err := to.Publish(temporary, name, s.Aside()); err != nil {
 		return err
 	}
-	a.journal.put(s.Path, copied, hash)
+	a.journal.written(s.Path, copied, hash)
 	return nil
 }
 
@@ -275,8 +275,7 @@ func (a *applying) link(to *tree.Dir, name string, s Step) error {
 		return err
 	}
 	to.Discard(temporary) // renaming one name of a file over another does nothing
-	a.journal.keep(s.From, s.Source)
-	a.journal.keep(s.Path, s.Source)
+	a.journal.linked(s.From, s.Path, s.Source)
 	return nil
 }
 

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -57,11 +56,9 @@ func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 		special: d.special, progress: d.progress, incomplete: map[string]bool{},
 	}
 	if d.Show == nil {
-		touched, err := d.move(changes)
-		if err != nil {
+		if err := d.move(changes); err != nil {
 			return err
 		}
-		changes = append(slices.Clip(changes), touched...)
 	}
 	d.gather(ctx, g, changes)
 	if err := ctx.Err(); err != nil {
@@ -73,6 +70,9 @@ func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 			d.Show(s)
 		}
 		return g.err()
+	}
+	for _, s := range steps {
+		d.Log.Debug().Stringer("step", s).Send()
 	}
 	if count(steps, Delete) > 0 { // what the deletes rest on must still be so
 		if err := d.Share.StillThere(); err != nil {
@@ -104,9 +104,9 @@ func (d *Directory) gather(ctx context.Context, g *gathering, changes []change.C
 		switch c.Kind {
 		case change.Barrier:
 		case change.Rescan:
-			paths, scans = append(paths, c.Path), append(scans, c.Path)
-		default:
-			paths = append(paths, c.Path)
+			paths, scans = append(paths, c.Path, parent(c.Path)), append(scans, c.Path)
+		default: // whatever happened there, even if nothing is left of it, changed the time of its directory
+			paths = append(paths, c.Path, parent(c.Path))
 		}
 	}
 	g.looks(ctx, paths)

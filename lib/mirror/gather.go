@@ -142,10 +142,8 @@ func (g *gathering) look(o *opened, path string) {
 			return
 		}
 	}
-	if p.Source != nil && p.Source.Kind == change.File {
-		if _, _, current := g.journal.get(path, p.Source); current {
-			return
-		}
+	if g.untouched(path, p.Source) {
+		return
 	}
 	if o.replica != nil {
 		if p.Replica, err = o.replica.Lstat(name); err != nil {
@@ -154,6 +152,17 @@ func (g *gathering) look(o *opened, path string) {
 		}
 	}
 	g.judge(p, true)
+}
+
+// untouched says whether a file is exactly what the replica was given last. Files with several names are always looked at: whether they are one
+// file on the replica shows only when all are seen together.
+func (g *gathering) untouched(path string, e *change.Entry) bool {
+	if e == nil || e.Kind != change.File {
+		return false
+	}
+	g.journal.seen(path, e)
+	_, _, current := g.journal.get(path, e)
+	return current && e.Nlink == 1
 }
 
 // judge adds what is known beyond the two entries, and keeps the pair if the plan may need it. event: something happened to this
@@ -182,8 +191,7 @@ func (g *gathering) judge(p Pair, event bool) {
 	g.journal.seen(p.Path, p.Source)
 	k, found, current := g.journal.get(p.Path, p.Source)
 	if g.fidelity.UnknownIdentity && p.Replica != nil {
-		// The inode it had in the share when it was written here is the best identity there is.
-		p.Replica.Dev, p.Replica.Ino = k.id.dev, k.id.ino
+		p.Replica.Dev, p.Replica.Ino = 0, k.inode
 	}
 	alike := p.Replica != nil && p.Replica.Kind == change.File && !change.ContentDiffers(p.Source, p.Replica, g.fidelity)
 	switch {
@@ -199,7 +207,7 @@ func (g *gathering) judge(p Pair, event bool) {
 	}
 	same := change.Compare(p.Source, p.Replica, g.fidelity) == change.Same && !p.Rewrite
 	if same && !found && p.Source.Nlink == 1 { // whether several names are one file there too is seen when they are linked
-		g.journal.put(p.Path, p.Source, 0)
+		g.journal.same(p.Path, p.Source)
 	}
 	if !same || p.Source.Nlink > 1 || p.Replica.Nlink > 1 {
 		g.pair(p)
@@ -275,10 +283,8 @@ func (g *gathering) scanned(ctx context.Context, o *opened, dir, name string, ou
 		}
 	}
 	_, listed := slices.BinarySearch(theirs, name)
-	if listed && g.visited == nil && p.Source != nil && p.Source.Kind == change.File {
-		if _, _, current := g.journal.get(p.Path, p.Source); current {
-			return
-		}
+	if listed && g.visited == nil && g.untouched(p.Path, p.Source) {
+		return
 	}
 	if listed {
 		if p.Replica, err = o.replica.Lstat(name); err != nil {
@@ -339,7 +345,6 @@ func (g *gathering) otherNames(ctx context.Context) {
 				g.journal.forget(name, identity(p.Source))
 				continue
 			}
-			g.journal.drop(name)
 			missing = append(missing, name)
 		}
 	}

@@ -16,6 +16,7 @@ type journal struct {
 	mu    sync.Mutex
 	top   *folder
 	count int                 // of files
+	inode uint64              // the last one given
 	names map[fileID][]string // under which each file's inode was seen; it may get further ones at any time
 	dirs  map[fileID]*folder  // the same for directories, whose name is that of their folder
 }
@@ -25,6 +26,7 @@ type known struct {
 	size, mtime, ctime int64
 	id                 fileID
 	hash               uint64 // of the content that was written; 0: it was found equal without reading it
+	inode              uint64 // stands for the replica's file: names with the same number are one file there; 0: not known
 }
 
 // folder is what was noted of one directory.
@@ -90,17 +92,31 @@ func (f *folder) path() string {
 func (j *journal) get(path string, e *change.Entry) (k known, found, current bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	dir, name := change.Split(path)
-	if f := j.folder(dir, false); f != nil {
-		k, found = f.files[name]
-	}
-	return k, found, found && k == state(e, k.hash)
+	k, found = j.look(path)
+	now := state(e, k.hash)
+	now.inode = k.inode
+	return k, found, found && k == now
 }
 
-// put notes that the replica was given a file as it is in e.
-func (j *journal) put(path string, e *change.Entry, hash uint64) {
+// written notes that the replica was given a new file, as it is in e.
+func (j *journal) written(path string, e *change.Entry, hash uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	k := state(e, hash)
+	j.inode++
+	k.inode = j.inode
+	j.put(path, k)
+}
+
+// same notes that the replica was found to have a file as it is in e, by size and time.
+func (j *journal) same(path string, e *change.Entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.put(path, state(e, 0))
+}
+
+// put notes a state; with j.mu held.
+func (j *journal) put(path string, k known) {
 	dir, name := change.Split(path)
 	f := j.folder(dir, true)
 	if f.files == nil {
@@ -112,16 +128,46 @@ func (j *journal) put(path string, e *change.Entry, hash uint64) {
 		}
 		j.count++
 	}
-	f.files[name] = state(e, hash)
+	f.files[name] = k
 }
 
-// keep notes a state whose content is the one that was written before, if there was one.
+// keep notes that only attributes of a file became as they are in e.
 func (j *journal) keep(path string, e *change.Entry) {
-	hash := uint64(0)
-	if k, found, _ := j.get(path, e); found && k.size == e.Size && k.mtime == e.Mtime && k.id == identity(e) {
-		hash = k.hash
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	k, _ := j.look(path)
+	j.put(path, k.now(e))
+}
+
+// now is the state of a file whose content is known to be still the same.
+func (k known) now(e *change.Entry) known {
+	next := state(e, 0)
+	if k.size == e.Size && k.mtime == e.Mtime && k.id == identity(e) {
+		next.hash, next.inode = k.hash, k.inode
 	}
-	j.put(path, e, hash)
+	return next
+}
+
+// linked notes that the replica has a file under a further name.
+func (j *journal) linked(from, path string, e *change.Entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	k, _ := j.look(from)
+	if k = k.now(e); k.inode == 0 {
+		j.inode++
+		k.inode = j.inode
+	}
+	j.put(from, k)
+	j.put(path, k)
+}
+
+// look finds a note; with j.mu held.
+func (j *journal) look(path string) (k known, found bool) {
+	dir, name := change.Split(path)
+	if f := j.folder(dir, false); f != nil {
+		k, found = f.files[name]
+	}
+	return k, found
 }
 
 // drop forgets a path and all below it.
@@ -260,16 +306,20 @@ func (j *journal) prune(f *folder, path string, visited map[string]struct{}) {
 	}
 }
 
-// seen notes a name of a file.
+// maxStaleNames is how many names a file with only one may seem to have before the others are forgotten.
+const maxStaleNames = 8
+
+// seen notes a name of a file. Names that it has lost are not always taken out; who uses them has to look.
 func (j *journal) seen(path string, e *change.Entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	id := identity(e)
-	switch {
-	case e.Nlink <= 1:
+	switch names := j.names[id]; {
+	case slices.Contains(names, path):
+	case e.Nlink <= 1 && len(names) > maxStaleNames:
 		j.names[id] = []string{path}
-	case !slices.Contains(j.names[id], path):
-		j.names[id] = append(j.names[id], path)
+	default:
+		j.names[id] = append(names, path)
 	}
 }
 

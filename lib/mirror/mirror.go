@@ -3,7 +3,10 @@
 // It promises that every file on a replica is whole at every moment; that after a comparison of everything a replica is identical to the share
 // (content, owner, mode, times, hard links within the share) as far as its transport can hold that; that nothing is deleted because the share
 // was missing, unmounted or unreadable; that no symbolic link is ever followed, on neither side; and that one replica that hangs or
-// fails holds up no other. What is not replicated: FIFOs, sockets, devices, extended attributes, ACLs.
+// fails holds up no other.
+//
+// What is not replicated: FIFOs, sockets and devices; extended attributes and ACLs; that two symbolic links are one inode; holes. Through
+// sshfs also not: fractions of a second, times before 1970, owner and time of symbolic links.
 //
 // plan.go is pure: from what both sides have to steps. gather.go looks, apply.go carries steps out, directory.go and rsync.go are the two
 // ways to a replica, replica.go gives each replica a queue and a goroutine, mirror.go feeds them, barrier.go answers hafs-mirror wait.

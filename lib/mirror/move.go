@@ -32,8 +32,8 @@ func movable(c candidate) bool {
 	return false
 }
 
-// move repeats on the replica what was moved in the share, as far as it is recognised. It returns the places whose directories it touched.
-func (d *Directory) move(changes []change.Change) ([]change.Change, error) {
+// move repeats on the replica what was moved in the share, as far as it is recognised.
+func (d *Directory) move(changes []change.Change) error {
 	var paths []string
 	for _, c := range changes {
 		if c.Kind != change.Barrier && c.Path != "." {
@@ -41,25 +41,24 @@ func (d *Directory) move(changes []change.Change) ([]change.Change, error) {
 		}
 	}
 	slices.SortFunc(paths, func(a, b string) int { return cmp.Compare(change.Depth(a), change.Depth(b)) })
-	var touched []change.Change
 	for _, path := range paths {
 		c, err := d.recognise(path)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if !movable(c) {
 			continue
 		}
 		moved, err := d.replica.Move(c.from, c.to)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if moved {
+			d.Log.Debug().Str("step", "move").Str("from", c.from).Str("to", c.to).Send()
 			d.journal.moved(c.from, c.to)
-			touched = append(touched, change.Change{Kind: change.Look, Path: parent(c.from)}, change.Change{Kind: change.Look, Path: parent(c.to)})
 		}
 	}
-	return touched, nil
+	return nil
 }
 
 // recognise finds where what is at a path was before. It costs the replica nothing as long as that is not known.
