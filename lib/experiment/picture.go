@@ -59,9 +59,10 @@ func (p Picture) SVG(w io.Writer) error {
 	text(&b, left, 34, "font-size=\"20\" font-weight=\"bold\"", p.Title)
 	text(&b, left, 56, fmt.Sprintf("fill=%q", colorQuiet), p.Subtitle)
 	p.axes(&b)
-	p.outage(&b)
+	p.shade(&b)
 	p.marks(&b)
 	p.operations(&b)
+	p.outage(&b)
 	p.legend(&b)
 	b.WriteString("</svg>\n")
 	_, err := io.WriteString(w, b.String())
@@ -93,15 +94,26 @@ func (p Picture) axes(b *strings.Builder) {
 	fmt.Fprintf(b, `<text x="24" y="%d" text-anchor="middle" transform="rotate(-90 24 %d)">duration of the operation</text>`+"\n", top+plotHeight/2, top+plotHeight/2)
 }
 
-// outage shades the time in which no operation was good.
-func (p Picture) outage(b *strings.Builder) {
-	if p.Outage[0].IsZero() || p.Outage[1].Sub(p.Outage[0]) < workload.SlowLimit {
-		return
+// hasOutage tells an outage from the pause between two operations.
+func (p Picture) hasOutage() bool {
+	return !p.Outage[0].IsZero() && p.Outage[1].Sub(p.Outage[0]) >= workload.SlowLimit
+}
+
+// shade shows the time in which no operation was good.
+func (p Picture) shade(b *strings.Builder) {
+	if p.hasOutage() {
+		from, to := p.x(p.Outage[0]), p.x(p.Outage[1])
+		fmt.Fprintf(b, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="%s" opacity="0.09"/>`+"\n", from, top, to-from, plotHeight, colorFailed)
 	}
-	from, to := p.x(p.Outage[0]), p.x(p.Outage[1])
-	fmt.Fprintf(b, `<rect x="%.1f" y="%d" width="%.1f" height="%d" fill="%s" opacity="0.09"/>`+"\n", from, top, to-from, plotHeight, colorFailed)
-	label := fmt.Sprintf("no good operation for %.2f s", p.Outage[1].Sub(p.Outage[0]).Seconds())
-	text(b, (from+to)/2, top+plotHeight-12, fmt.Sprintf(`text-anchor="middle" fill=%q`, colorFailed), label)
+}
+
+// outage says how long that was.
+func (p Picture) outage(b *strings.Builder) {
+	if p.hasOutage() {
+		label := fmt.Sprintf("no good operation for %.2f s", p.Outage[1].Sub(p.Outage[0]).Seconds())
+		middle := (p.x(p.Outage[0]) + p.x(p.Outage[1])) / 2
+		text(b, middle, top+plotHeight-12, fmt.Sprintf(`text-anchor="middle" fill=%q stroke="#ffffff" stroke-width="4" paint-order="stroke"`, colorFailed), label)
+	}
 }
 
 const labelHeight, labelWidth = 16, 7.3 // of a line, and of a letter about
@@ -134,11 +146,7 @@ func (p Picture) marks(b *strings.Builder) {
 
 // operations draws good ones as dots, slow ones as a bar from begin to end, failed ones as crosses.
 func (p Picture) operations(b *strings.Builder) {
-	for _, o := range p.Operations {
-		since := o.Started().Sub(p.Failure)
-		if since < p.From || since > p.To {
-			continue
-		}
+	for _, o := range p.shown() {
 		x, y := p.x(o.Started()), y(o.Took())
 		end := math.Min(p.x(o.Ended()), left+plotWidth)
 		switch {
@@ -157,9 +165,20 @@ func (p Picture) operations(b *strings.Builder) {
 	}
 }
 
+// shown are the operations that began within what is shown.
+func (p Picture) shown() []workload.Operation {
+	var all []workload.Operation
+	for _, o := range p.Operations {
+		if since := o.Started().Sub(p.Failure); since >= p.From && since <= p.To {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
 func (p Picture) legend(b *strings.Builder) {
 	good, slow, failed := 0, 0, 0
-	for _, o := range p.Operations {
+	for _, o := range p.shown() {
 		switch {
 		case o.Outcome != workload.Good:
 			failed++
