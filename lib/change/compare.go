@@ -23,10 +23,11 @@ type Entry struct {
 	Target string // of a symlink; empty when it could not be read, as sshfs refuses for targets that lead out of the mount
 	Hash   uint64 // of a file's content; 0 when not known. Only hashes made by one process can be compared.
 
-	// Identity of the inode, which the comparison does not look at.
+	// What the comparison does not look at: identity of the inode, and when this was read.
 	Ctime    int64
 	Dev, Ino uint64
 	Nlink    uint64
+	Seen     int64 // nanoseconds since 1970
 }
 
 // Fidelity is how exactly a replica can hold what the share has.

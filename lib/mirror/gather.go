@@ -206,6 +206,9 @@ func (g *gathering) judge(p Pair, event bool) {
 		g.mu.Unlock()
 	}
 	same := change.Compare(p.Source, p.Replica, g.fidelity) == change.Same && !p.Rewrite
+	if same && found && event {
+		g.journal.keep(p.Path, p.Source)
+	}
 	if same && !found && p.Source.Nlink == 1 { // whether several names are one file there too is seen when they are linked
 		g.journal.same(p.Path, p.Source)
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"hafs/lib/change"
 )
@@ -26,6 +27,7 @@ type known struct {
 	size, mtime, ctime int64
 	id                 fileID
 	hash               uint64 // of the content that was written; 0: it was found equal without reading it
+	racy               bool   // it was read so soon after it changed that a later change may bear the same time
 	inode              uint64 // stands for the replica's file: names with the same number are one file there; 0: not known
 }
 
@@ -49,8 +51,12 @@ var hashSeed = maphash.MakeSeed()
 
 func identity(e *change.Entry) fileID { return fileID{e.Dev, e.Ino} }
 
+// tick is how far apart two changes of a file must be to bear different times for sure: the kernel's clock for them ticks every 4 ms, or 10.
+const tick = 12 * time.Millisecond
+
 func state(e *change.Entry, hash uint64) known {
-	return known{size: e.Size, mtime: e.Mtime, ctime: e.Ctime, id: identity(e), hash: hash}
+	racy := e.Seen-e.Ctime < int64(tick)
+	return known{size: e.Size, mtime: e.Mtime, ctime: e.Ctime, id: identity(e), hash: hash, racy: racy}
 }
 
 // folder finds what is noted of a directory; with j.mu held. It is nil if there is nothing, unless it is to be made.
@@ -93,9 +99,8 @@ func (j *journal) get(path string, e *change.Entry) (k known, found, current boo
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	k, found = j.look(path)
-	now := state(e, k.hash)
-	now.inode = k.inode
-	return k, found, found && k == now
+	same := k.size == e.Size && k.mtime == e.Mtime && k.ctime == e.Ctime && k.id == identity(e)
+	return k, found, found && same && !k.racy
 }
 
 // written notes that the replica was given a new file, as it is in e.
@@ -136,11 +141,11 @@ func (j *journal) keep(path string, e *change.Entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	k, _ := j.look(path)
-	j.put(path, k.now(e))
+	j.put(path, k.still(e))
 }
 
-// now is the state of a file whose content is known to be still the same.
-func (k known) now(e *change.Entry) known {
+// still is the state of a file whose content is known to be still the same.
+func (k known) still(e *change.Entry) known {
 	next := state(e, 0)
 	if k.size == e.Size && k.mtime == e.Mtime && k.id == identity(e) {
 		next.hash, next.inode = k.hash, k.inode
@@ -153,7 +158,7 @@ func (j *journal) linked(from, path string, e *change.Entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	k, _ := j.look(from)
-	if k = k.now(e); k.inode == 0 {
+	if k = k.still(e); k.inode == 0 {
 		j.inode++
 		k.inode = j.inode
 	}

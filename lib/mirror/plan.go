@@ -188,6 +188,11 @@ func (p *planner) rewrite(pair Pair) bool {
 
 // linked makes a file that has several names one file on the replica too. The name that needs least becomes the one the others link to.
 func (p *planner) linked(group []Pair) {
+	if slices.ContainsFunc(group, func(pair Pair) bool { return pair.Rewrite }) { // what is known of one name is so for all
+		for i := range group {
+			group[i].Rewrite = true
+		}
+	}
 	leader := group[0]
 	for _, pair := range group[1:] {
 		if p.cost(pair) < p.cost(leader) {

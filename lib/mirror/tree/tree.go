@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -177,15 +178,17 @@ func (r *Root) Lstat(path string) (*change.Entry, error) {
 
 func (r *Root) statRoot() (*change.Entry, error) {
 	var st unix.Stat_t
+	now := time.Now()
 	if err := retry(func() error { return unix.Fstat(r.fd(), &st) }); err != nil {
 		return nil, r.fail("stat", ".", err)
 	}
-	return entry(&st), nil
+	return entry(&st, now), nil
 }
 
 // Lstat is what has a name in the directory; nil, without an error, if that is nothing.
 func (d *Dir) Lstat(name string) (*change.Entry, error) {
 	var st unix.Stat_t
+	now := time.Now()
 	err := retry(func() error { return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
 	if Absent(err) {
 		return nil, nil
@@ -193,7 +196,7 @@ func (d *Dir) Lstat(name string) (*change.Entry, error) {
 	if err != nil {
 		return nil, d.fail("stat", name, err)
 	}
-	e := entry(&st)
+	e := entry(&st, now)
 	if e.Kind == change.Symlink {
 		e.Target, err = d.readlink(name)
 		switch {
@@ -220,10 +223,11 @@ func (d *Dir) readlink(name string) (string, error) {
 	return string(buffer[:n]), nil
 }
 
-func entry(st *unix.Stat_t) *change.Entry {
+// entry takes the time before the call: whatever the entry does not show happened later.
+func entry(st *unix.Stat_t, before time.Time) *change.Entry {
 	e := &change.Entry{
 		Mtime: st.Mtim.Nano(), Ctime: st.Ctim.Nano(), Mode: st.Mode & 0o7777, UID: st.Uid, GID: st.Gid,
-		Dev: st.Dev, Ino: st.Ino, Nlink: uint64(st.Nlink),
+		Dev: st.Dev, Ino: st.Ino, Nlink: uint64(st.Nlink), Seen: before.UnixNano(),
 	}
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFREG:
@@ -285,10 +289,11 @@ var ErrNotRegular = errors.New("not a regular file")
 // Stat is the entry of an opened file as it is now.
 func Stat(f *os.File) (*change.Entry, error) {
 	var st unix.Stat_t
+	now := time.Now()
 	if err := retry(func() error { return unix.Fstat(int(f.Fd()), &st) }); err != nil {
 		return nil, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
 	}
-	return entry(&st), nil
+	return entry(&st, now), nil
 }
 
 // retry repeats a system call that a signal interrupted; the runtime's own signals do that to calls on FUSE mounts.

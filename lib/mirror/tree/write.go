@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -127,7 +128,7 @@ func (d *Dir) SetAttributes(name string, e, have *change.Entry, plain bool) erro
 		if err := retry(func() error { return unix.Fstat(fd, &st) }); err != nil {
 			return d.fail("set attributes", name, err)
 		}
-		have = entry(&st)
+		have = entry(&st, time.Time{})
 	}
 	return d.fail("set attributes", name, d.root.set(fd, e, have))
 }
