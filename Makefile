@@ -58,7 +58,9 @@ guest-up: build ## start a guest that was killed: make guest-up NAME=W3
 demo: lab-up ## break and repair the paper's cluster; RUNS=10 for the paper's number of runs
 	$(SUDO) $(LAB) demo --runs $(RUNS)
 
-test: check lint lab-up ## every test, guests included
+test: tools check ## unit tests, scripts of the commands, the mirror on real sshfs and rsync
+
+test-guests: lint lab-up ## lint, deployment and every scenario of molecule/ on the nine guests
 	$(SUDO) $(LAB) scenario
 
-.PHONY: help build dist tools check lint lab-up lab-down guest-up demo test
+.PHONY: help build dist tools check lint lab-up lab-down guest-up demo test test-guests
