@@ -265,7 +265,7 @@ func (a *applying) link(to *tree.Dir, name string, s Step) error {
 	defer from.Close()
 	temporary, err := to.MakeLink(from, file)
 	if err != nil {
-		if tree.Full(err) || tree.Lost(err) || tree.Absent(err) {
+		if !tree.NoLinks(err) {
 			return err
 		}
 		a.noLinks(err)

@@ -32,7 +32,8 @@ type Directory struct {
 	busy     sync.Mutex // one Apply at a time
 	replica  *tree.Root
 	fidelity change.Fidelity
-	marker   *change.Entry // as it was when its bytes were checked
+	marker   []byte        // of both
+	checked  *change.Entry // the replica's marker when its bytes were read
 	journal  *journal
 	told     sync.Map // paths and conditions that were logged once
 	moved    atomic.Int64
@@ -154,8 +155,12 @@ func (d *Directory) check(fresh bool) error {
 	if err != nil {
 		return err
 	}
-	if d.marker != nil && e != nil && e.Size == d.marker.Size && e.Mtime == d.marker.Mtime && e.Ino == d.marker.Ino {
-		return nil
+	share, err := d.Share.Marker()
+	if err != nil {
+		return fmt.Errorf("read the share's marker: %w", err)
+	}
+	if c := d.checked; c != nil && e != nil && e.Kind == c.Kind && e.Size == c.Size && e.Mtime == c.Mtime && e.Ino == c.Ino && bytes.Equal(share, d.marker) {
+		return nil // reading the replica's would be three more round trips
 	}
 	return d.checkMarker()
 }
@@ -199,7 +204,8 @@ func (d *Directory) checkMarker() error {
 	if err := CheckMarkers(share, replica, d.Unmarked); err != nil {
 		return fmt.Errorf("%s: %w", d.Path, err)
 	}
-	d.marker, err = d.replica.Lstat(change.Marker)
+	d.marker = share
+	d.checked, err = d.replica.Lstat(change.Marker)
 	return err
 }
 

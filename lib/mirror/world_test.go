@@ -26,6 +26,7 @@ type world struct {
 	replica string // as seen from the inside, behind the mount
 	root    *tree.Root
 	mirror  *Mirror
+	more    map[string]Transport // further replicas, which are not compared
 }
 
 // worlds runs a test once for each way to a replica.
@@ -102,8 +103,8 @@ func mountSSHFS(t *testing.T, dir string) string {
 		t.Skip("needs sshfs: ", err)
 	}
 	mount, script := t.TempDir(), filepath.Join(t.TempDir(), "server")
-	must(t, os.WriteFile(script, []byte("#!/bin/sh\nexec "+server+"\n"), 0o755))
-	out, err := exec.Command("sshfs", "-o", "dir_cache=no,entry_timeout=0,attr_timeout=0,no_contain_symlinks,ssh_command="+script, "here:"+dir, mount).CombinedOutput()
+	must(t, os.WriteFile(script, []byte("#!/bin/sh\ntest -z \"$HAFS_TEST_PID_FILE\" || echo $$ > \"$HAFS_TEST_PID_FILE\"\nexec "+server+"\n"), 0o755))
+	out, err := sshfs(script, dir, mount)
 	if err != nil {
 		t.Skipf("sshfs does not mount here: %v: %s", err, out)
 	}
@@ -111,14 +112,27 @@ func mountSSHFS(t *testing.T, dir string) string {
 	return mount
 }
 
+func sshfs(script, dir, mount string) ([]byte, error) {
+	const options = "dir_cache=no,entry_timeout=0,attr_timeout=0,no_contain_symlinks,ssh_command="
+	return exec.Command("sshfs", "-o", options+script, "here:"+dir, mount).CombinedOutput()
+}
+
+// remountSSHFS mounts a directory again where it was.
+func remountSSHFS(t *testing.T, dir, mount string) {
+	t.Helper()
+	script := filepath.Join(t.TempDir(), "server")
+	must(t, os.WriteFile(script, []byte("#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n"), 0o755))
+	out, err := sshfs(script, dir, mount)
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+}
+
 // run starts watch and mirror. They end with the test.
 func (w *world) run() {
 	w.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	transport := w.transport()
-	w.mirror = &Mirror{Share: w.root, Transport: func(Wanted) Transport { return transport }, Every: time.Hour, Log: w.log()}
-	w.mirror.Start(ctx)
-	w.mirror.Keep(1, []Wanted{{"r", DirectoryTransport, w.replica}})
+	w.startMirror(ctx)
 	watcher := watch.Watcher{Share: w.share, Root: w.root, Open: watch.Inotify, Settle: time.Millisecond, Log: w.log()}
 	done := make(chan error, 1)
 	go func() {
@@ -142,6 +156,18 @@ func (w *world) run() {
 		}
 	})
 	w.settle()
+}
+
+func (w *world) startMirror(ctx context.Context) {
+	transports := map[string]Transport{"r": w.transport()}
+	wanted := []Wanted{{"r", DirectoryTransport, w.replica}}
+	for name, transport := range w.more {
+		transports[name] = transport
+		wanted = append(wanted, Wanted{name, DirectoryTransport, name})
+	}
+	w.mirror = &Mirror{Share: w.root, Transport: func(want Wanted) Transport { return transports[want.Name] }, Every: time.Hour, Log: w.log()}
+	w.mirror.Start(ctx)
+	w.mirror.Keep(1, wanted)
 }
 
 // settle waits until everything that was done to the share is on the replica, and demands that the replica is identical.

@@ -154,6 +154,16 @@ func Full(err error) bool {
 	return errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT)
 }
 
+// NoLinks says whether an error means that a file system takes no hard link, or no further one. SFTP has one word, EPERM, for many things.
+func NoLinks(err error) bool {
+	for _, no := range []unix.Errno{unix.EPERM, unix.EOPNOTSUPP, unix.ENOSYS, unix.EMLINK, unix.EXDEV} {
+		if errors.Is(err, no) {
+			return true
+		}
+	}
+	return false
+}
+
 // Lost says whether an error means that the file system itself does not answer any more, so that trying other files is no use.
 func Lost(err error) bool {
 	return errors.Is(err, unix.ENOTCONN) || errors.Is(err, unix.EIO) || errors.Is(err, unix.ESTALE) || errors.Is(err, unix.ECONNABORTED) || errors.Is(err, unix.ENODEV)

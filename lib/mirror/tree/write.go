@@ -47,7 +47,7 @@ func (d *Dir) WriteTemporary(mode uint32, sync bool, fill func(*os.File) (*chang
 	}
 	defer func() {
 		if err != nil {
-			_ = retry(func() error { return unix.Unlinkat(d.fd, name, 0) })
+			d.Discard(name)
 		}
 	}()
 	f := os.NewFile(uintptr(fd), name)
@@ -82,7 +82,7 @@ func (d *Dir) MakeSymlink(e *change.Entry, plain bool) (name string, err error) 
 		return "", d.fail("make symlink", name, err)
 	}
 	if err := d.SetAttributes(name, e, nil, plain); err != nil {
-		_ = retry(func() error { return unix.Unlinkat(d.fd, name, 0) })
+		d.Discard(name)
 		return "", err
 	}
 	return name, nil
@@ -162,7 +162,7 @@ func setTimes(fd int, path string, mtime int64, flags int) error {
 func (d *Dir) Publish(temporary, name string, aside bool) (err error) {
 	defer func() {
 		if err != nil {
-			_ = retry(func() error { return unix.Unlinkat(d.fd, temporary, 0) })
+			d.Discard(temporary)
 		}
 	}()
 	old := ""
@@ -172,6 +172,9 @@ func (d *Dir) Publish(temporary, name string, aside bool) (err error) {
 		}
 	}
 	err = d.root.do("rename", func() error { return unix.Renameat(d.fd, temporary, d.fd, name) })
+	if err != nil && old != "" {
+		_ = d.root.do("move back", func() error { return unix.Renameat(d.fd, old, d.fd, name) })
+	}
 	if err != nil {
 		return d.fail("rename", name, err)
 	}
@@ -181,9 +184,9 @@ func (d *Dir) Publish(temporary, name string, aside bool) (err error) {
 	return nil
 }
 
-// Discard removes a temporary name that renaming left, as it does when both names were the same file.
+// Discard removes a temporary name, as far as that is possible; a stray is removed by the next comparison of everything.
 func (d *Dir) Discard(temporary string) {
-	_ = retry(func() error { return unix.Unlinkat(d.fd, temporary, 0) })
+	_ = d.root.do("discard", func() error { return unix.Unlinkat(d.fd, temporary, 0) })
 }
 
 // MoveAside gives what has a name a temporary one. It is no error if there is nothing.
