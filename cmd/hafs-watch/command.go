@@ -71,10 +71,8 @@ func (c *cli) Run(ctx context.Context) error {
 			return out.flush()
 		}
 	}
-	w := watch.Watcher{
-		Share: share, Root: root, Open: watch.Inotify, Settle: c.Settle, Log: c.Log(),
-		Ready: func() { system.Ready(ctx, func() bool { return true }) },
-	}
+	w := watch.Watcher{Share: share, Root: root, Open: watch.Inotify, Settle: c.Settle, Log: c.Log()}
+	w.Ready = func() { system.Ready(ctx, w.Alive) }
 	if c.Raw {
 		w.Raw = func(event string) { fmt.Fprintln(os.Stderr, "raw", event) }
 	}

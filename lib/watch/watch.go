@@ -22,28 +22,46 @@ import (
 
 // Watcher watches one share.
 type Watcher struct {
-	Share   string // absolute path
-	Root    *tree.Root
-	Open    func() (Kernel, error) // a new kernel queue; again after it overflowed
-	Settle  time.Duration          // how long changes are gathered before they are reported
-	Limit   int                    // paths kept in memory while the reader is slow; 0: DefaultLimit
-	Raw     func(string)           // when set, gets every event as the kernel told it
-	Ready   func()                 // when set, called once everything is watched
-	Log     zerolog.Logger
-	Metrics Metrics
+	Share  string // absolute path
+	Root   *tree.Root
+	Open   func() (Kernel, error) // a new kernel queue; again after it overflowed
+	Settle time.Duration          // how long changes are gathered before they are reported
+	Limit  int                    // paths kept in memory while the reader is slow; 0: DefaultLimit
+	Raw    func(string)           // when set, gets every event as the kernel told it
+	Ready  func()                 // when set, called once everything is watched
+	Log    zerolog.Logger
 
 	mu      sync.Mutex
 	pending change.Set
 	number  uint64
+	counts  Counts
+	turned  time.Time
 	wake    chan struct{}
 	hurry   chan struct{}
 }
 
-// Metrics counts what an operator should know of.
-type Metrics struct {
+// Counts are what an operator should know of.
+type Counts struct {
 	Overflows int // times the kernel lost events
 	Collapses int // times too many paths were waiting
 }
+
+// Counts returns them as they are now.
+func (w *Watcher) Counts() Counts {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.counts
+}
+
+// Alive says whether events are being taken; a file system that hangs stops that.
+func (w *Watcher) Alive() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Since(w.turned) < patience
+}
+
+// patience is how long one event may take: to watch and list a new directory with all that is below it.
+const patience = 30 * time.Second
 
 // DefaultLimit is about 10 MB of paths.
 const DefaultLimit = 100_000
@@ -82,8 +100,11 @@ func (w *Watcher) read(ctx context.Context) error {
 		if lost == nil || err != nil {
 			return err
 		}
-		w.Metrics.Overflows++
-		w.Log.Warn().Err(lost).Int("overflows", w.Metrics.Overflows).
+		w.mu.Lock()
+		w.counts.Overflows++
+		n := w.counts.Overflows
+		w.mu.Unlock()
+		w.Log.Warn().Err(lost).Int("overflows", n).
 			Msg("the kernel lost events: comparing everything (its queue holds fs.inotify.max_queued_events)")
 	}
 }
@@ -106,6 +127,9 @@ func (w *Watcher) oneQueue(ctx context.Context, first bool) (lost, err error) {
 	present := time.NewTicker(presence)
 	defer present.Stop()
 	for {
+		w.mu.Lock()
+		w.turned = time.Now()
+		w.mu.Unlock()
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
@@ -182,9 +206,11 @@ func (w *Watcher) add(c change.Change) {
 	w.mu.Lock()
 	w.number++
 	collapsed := w.pending.Add(w.number, c)
+	if collapsed {
+		w.counts.Collapses++
+	}
 	w.mu.Unlock()
 	if collapsed {
-		w.Metrics.Collapses++
 		w.Log.Warn().Int("limit", w.Limit).Msg("too many changes are waiting: giving up their paths for a rescan")
 	}
 	signal(w.wake)

@@ -1,0 +1,337 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"hafs/lib/change"
+	"hafs/lib/mirror/tree"
+)
+
+// watched is a share under a running Watcher, and what it has reported.
+type watched struct {
+	t       *testing.T
+	share   string
+	watcher *Watcher
+	stopped chan error
+
+	mu       sync.Mutex
+	reported []change.Change
+	hold     chan struct{} // when set, reports wait for it
+	barriers int
+}
+
+func newWatched(t *testing.T, change func(w *watched)) *watched {
+	t.Helper()
+	w := &watched{t: t, share: filepath.Join(t.TempDir(), "share"), stopped: make(chan error, 1)}
+	must(t, os.MkdirAll(filepath.Join(w.share, "d/e"), 0o755))
+	w.sh("echo f > d/e/f; echo g > g")
+	root, err := tree.Open(w.share)
+	must(t, err)
+	t.Cleanup(func() { root.Close() })
+	w.watcher = &Watcher{Share: w.share, Root: root, Open: Inotify, Settle: time.Millisecond, Log: zerolog.Nop()}
+	if change != nil {
+		change(w)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		w.stopped <- w.watcher.Run(ctx, w.take)
+		close(done)
+	}()
+	t.Cleanup(func() { stop(); <-done })
+	return w
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (w *watched) take(changes []change.Change) error {
+	w.mu.Lock()
+	w.reported = append(w.reported, changes...)
+	hold := w.hold
+	w.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
+	return nil
+}
+
+func (w *watched) sh(script string) {
+	w.t.Helper()
+	cmd := exec.Command("bash", "-euc", script)
+	cmd.Dir = w.share
+	if out, err := cmd.CombinedOutput(); err != nil {
+		w.t.Fatalf("%s: %v\n%s", script, err, out)
+	}
+}
+
+// barrier waits until everything that happened before has been reported, and returns all reports since the last call.
+func (w *watched) barrier() []change.Change {
+	w.t.Helper()
+	w.barriers++
+	id := fmt.Sprintf("test-%d", w.barriers)
+	cookie := filepath.Join(w.share, change.CookiePrefix+id)
+	must(w.t, os.WriteFile(cookie, nil, 0o600))
+	defer os.Remove(cookie)
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		w.mu.Lock()
+		for i, c := range w.reported {
+			if c == (change.Change{Kind: change.Barrier, Path: id}) {
+				before := w.reported[:i]
+				w.reported = w.reported[i+1:]
+				w.mu.Unlock()
+				return before
+			}
+		}
+		w.mu.Unlock()
+		if time.Now().After(deadline) {
+			w.t.Fatalf("barrier %s was not reported; reported: %v", id, w.reported)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+func told(changes []change.Change, path string) bool {
+	for _, c := range changes {
+		if c.Path == path || c.Kind == change.Rescan && change.Within(path, c.Path) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestFirstReportIsARescan(t *testing.T) {
+	w := newWatched(t, nil)
+	if got := w.barrier(); len(got) != 1 || got[0].String() != "rescan ." {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestStories(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root: owners are changed")
+	}
+	text, err := os.ReadFile("testdata/stories.txt")
+	must(t, err)
+	for _, story := range strings.Split(string(text), "\n== ")[1:] {
+		name, rest, _ := strings.Cut(story, "\n")
+		t.Run(strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+			t.Parallel()
+			script, _, _ := strings.Cut(rest, "\n")
+			w := newWatched(t, nil)
+			w.barrier()
+			w.sh(script)
+			reported := w.barrier()
+			for line := range strings.Lines(rest) {
+				verb, text, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
+				if verb != "told" && verb != "silent" {
+					continue
+				}
+				want, err := change.Parse("look " + text)
+				must(t, err)
+				if told(reported, want.Path) != (verb == "told") {
+					t.Errorf("%s %s: reported %v", verb, text, reported)
+				}
+			}
+		})
+	}
+}
+
+// A real overflow of the kernel's queue: what was lost is found by a rescan, new directories are watched, and barriers are not lost (with a
+// queue of 8 events, anything overflows).
+func TestQueueOverflow(t *testing.T) {
+	lower(t, "fs/inotify/max_queued_events", "8")
+	w := newWatched(t, func(w *watched) {
+		w.watcher.Open = func() (Kernel, error) { k, err := Inotify(); return &slowKernel{Kernel: k}, err }
+	})
+	w.barrier()
+	w.sh("mkdir deep; for i in $(seq 300); do mkdir -p many/$i; echo x > many/$i/f; done")
+	eventually(t, func() error {
+		reported := w.barrier()
+		if !told(reported, "many/300/f") {
+			return fmt.Errorf("not told of all: %v", reported)
+		}
+		return nil
+	})
+	if w.watcher.Counts().Overflows == 0 {
+		t.Skip("the queue did not overflow: events were read too fast")
+	}
+	w.sh("echo x > many/300/new; echo x > deep/new")
+	reported := w.barrier()
+	if !told(reported, "many/300/new") || !told(reported, "deep/new") {
+		t.Errorf("what was made during the overflow is not watched: %v", reported)
+	}
+}
+
+// slowKernel hands out events so slowly that the kernel's queue fills.
+type slowKernel struct {
+	Kernel
+	once   sync.Once
+	events chan Event
+}
+
+func (k *slowKernel) Events() <-chan Event {
+	k.once.Do(func() {
+		k.events = make(chan Event)
+		go func() {
+			defer close(k.events)
+			for e := range k.Kernel.Events() {
+				if e.Lost == nil {
+					time.Sleep(100 * time.Microsecond)
+				}
+				k.events <- e
+			}
+		}()
+	})
+	return k.events
+}
+
+// lower sets a sysctl for the time of a test.
+func lower(t *testing.T, name, value string) {
+	t.Helper()
+	path := "/proc/sys/" + name
+	old, err := os.ReadFile(path)
+	must(t, err)
+	if err := os.WriteFile(path, []byte(value), 0); err != nil {
+		t.Skip("needs root: ", err)
+	}
+	t.Cleanup(func() { must(t, os.WriteFile(path, old, 0)) })
+}
+
+func eventually(t *testing.T, check func() error) {
+	t.Helper()
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		err := check()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// A reader that does not read holds up nothing: events go on being taken from the kernel, and too many become a rescan.
+func TestSlowReader(t *testing.T) {
+	w := newWatched(t, func(w *watched) { w.watcher.Limit = 50 })
+	w.barrier()
+	hold := make(chan struct{})
+	w.mu.Lock()
+	w.hold = hold
+	w.mu.Unlock()
+	w.sh("mkdir d/many; for i in $(seq 300); do echo x > d/e/$i; done; touch last")
+	eventually(t, func() error {
+		if w.watcher.Counts().Collapses == 0 {
+			return errors.New("details were not given up")
+		}
+		return nil
+	})
+	w.mu.Lock()
+	w.hold = nil
+	w.mu.Unlock()
+	close(hold)
+	reported := w.barrier()
+	for _, path := range []string{"d/e/1", "d/e/300", "last"} {
+		if !told(reported, path) {
+			t.Errorf("not told of %s: %v", path, reported)
+		}
+	}
+	if len(reported) > 120 {
+		t.Errorf("%d reports in spite of a limit of 50", len(reported))
+	}
+}
+
+func TestWatchLimit(t *testing.T) {
+	lower(t, "fs/inotify/max_user_watches", "3")
+	w := newWatched(t, func(w *watched) { w.sh("mkdir -p a/b/c/d/e/f/g") })
+	select {
+	case err := <-w.stopped:
+		if !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "fs.inotify.max_user_watches is 3") {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it goes on")
+	}
+}
+
+func TestShareThatIsGone(t *testing.T) {
+	for name, vanish := range map[string]func(t *testing.T, w *watched){
+		"moved":   func(t *testing.T, w *watched) { must(t, os.Rename(w.share, w.share+"2")) },
+		"deleted": func(t *testing.T, w *watched) { must(t, os.RemoveAll(w.share)) },
+		"covered by a mount": func(t *testing.T, w *watched) {
+			if err := unix.Mount("none", w.share, "tmpfs", 0, ""); err != nil {
+				t.Skip("needs to mount: ", err)
+			}
+			t.Cleanup(func() { _ = unix.Unmount(w.share, unix.MNT_DETACH) })
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWatched(t, nil)
+			w.barrier()
+			vanish(t, w)
+			select {
+			case err := <-w.stopped:
+				if !errors.Is(err, ErrGone) {
+					t.Errorf("got %v", err)
+				}
+			case <-time.After(10 * time.Second):
+				t.Fatal("it goes on")
+			}
+		})
+	}
+}
+
+func TestUnmountedShare(t *testing.T) {
+	mount := t.TempDir()
+	if err := unix.Mount("none", mount, "tmpfs", 0, ""); err != nil {
+		t.Skip("needs to mount: ", err)
+	}
+	root, err := tree.Open(mount)
+	must(t, err)
+	w := &Watcher{Share: mount, Root: root, Open: Inotify, Log: zerolog.Nop()}
+	ready := make(chan struct{})
+	w.Ready = func() { close(ready) }
+	stopped := make(chan error, 1)
+	go func() { stopped <- w.Run(t.Context(), func([]change.Change) error { return nil }) }()
+	<-ready
+	root.Close()
+	must(t, unix.Unmount(mount, unix.MNT_DETACH))
+	select {
+	case err := <-stopped:
+		if !errors.Is(err, ErrGone) {
+			t.Errorf("got %v", err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it goes on")
+	}
+}
+
+// A reader that fails ends the watch with its error.
+func TestReaderThatFails(t *testing.T) {
+	root, err := tree.Open(t.TempDir())
+	must(t, err)
+	defer root.Close()
+	w := &Watcher{Share: root.Name, Root: root, Open: Inotify, Log: zerolog.Nop()}
+	if err := w.Run(t.Context(), func([]change.Change) error { return unix.EPIPE }); !errors.Is(err, unix.EPIPE) {
+		t.Errorf("got %v", err)
+	}
+}
