@@ -48,8 +48,10 @@ type inotify struct {
 }
 
 // Inotify opens a new inotify instance.
-func Inotify() (Kernel, error) {
-	w, err := fsnotify.NewBufferedWatcher(eventBuffer)
+func Inotify() (Kernel, error) { return openInotify(eventBuffer) }
+
+func openInotify(buffer uint) (Kernel, error) {
+	w, err := fsnotify.NewBufferedWatcher(buffer)
 	if errors.Is(err, unix.EMFILE) {
 		return nil, limit("fs.inotify.max_user_instances", "one more instance")
 	}
