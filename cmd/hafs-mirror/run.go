@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"hafs/lib/change"
 	"hafs/lib/command"
 	"hafs/lib/mirror"
@@ -68,6 +70,9 @@ func (c *runCommand) Run(ctx context.Context) error {
 	m := &mirror.Mirror{Share: share, StatusFile: c.Status, Every: c.Every, Log: c.Common.Log()}
 	if c.Once || c.Full || c.DryRun {
 		m.Attempts = attempts
+	}
+	if c.DryRun { // nothing becomes complete
+		m.Log = m.Log.Level(zerolog.WarnLevel)
 	}
 	m.Transport = func(w mirror.Wanted) mirror.Transport { return c.shown(w, c.transport(share, w, false, 0, m.Log)) }
 	for _, w := range wanted { // before the first effect

@@ -45,12 +45,27 @@ func (t targets) wanted() ([]mirror.Wanted, error) {
 				return nil, fmt.Errorf("two replicas are named %s", name)
 			}
 			if group.transport == mirror.RsyncTransport {
-				target = strings.TrimSuffix(target, "/") + "/"
+				var err error
+				if target, err = rsyncTarget(target); err != nil {
+					return nil, err
+				}
 			}
 			wanted = append(wanted, mirror.Wanted{Name: name, Transport: group.transport, Target: target})
 		}
 	}
 	return wanted, nil
+}
+
+// rsyncTarget is HOST:DIR/, or a local directory: an absolute one, for rsync is started in the share.
+func rsyncTarget(target string) (string, error) {
+	if !strings.Contains(target, ":") {
+		absolute, err := filepath.Abs(target)
+		if err != nil {
+			return "", err
+		}
+		target = absolute
+	}
+	return strings.TrimSuffix(target, "/") + "/", nil
 }
 
 // byRecord are the share and the replicas this server has by the record.
