@@ -150,7 +150,7 @@ func (d *Demo) returnOf(ctx context.Context, name string) (Return, error) {
 		return Return{}, err
 	}
 	d.say("without spares: %s loses its power", name)
-	failed, err := d.Break(ctx, Kill, name)
+	failed, _, err := d.Break(ctx, Kill, name)
 	if err != nil {
 		return Return{}, err
 	}

@@ -58,6 +58,7 @@ type Run struct {
 
 	Readmitted float64 `json:"readmitted_s,omitempty"` // from power on until the server was taken back; 0: not measured
 
+	gone  time.Time // when it could not answer any more: what was acknowledged until then was acknowledged by the one that failed
 	log   []workload.Operation
 	story Story
 }

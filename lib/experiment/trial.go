@@ -31,29 +31,42 @@ const (
 	interval     = 20 * time.Millisecond
 )
 
-// Break makes servers fail and returns the moment before it did.
-func (b *Bench) Break(ctx context.Context, how How, names ...string) (time.Time, error) {
+// Break makes servers fail and returns between which moments that happened. Several fail at the same moment for everybody else, whatever it
+// takes to do away with them: their cables go first.
+func (b *Bench) Break(ctx context.Context, how How, names ...string) (from, to time.Time, err error) {
 	members, err := lab.FindAll(names)
 	if err != nil {
-		return time.Time{}, err
+		return from, to, err
 	}
-	at := time.Now()
+	from = time.Now()
+	if how == Kill || how == Cut {
+		for _, m := range members {
+			if err := b.Lab.Cut(ctx, lab.Cut{From: m.Name}); err != nil {
+				return from, to, err
+			}
+		}
+		to = time.Now()
+	}
 	for _, m := range members {
 		switch how {
 		case Kill:
-			err = b.Lab.Kill(ctx, m)
+			if err = b.Lab.Kill(ctx, m); err == nil {
+				err = b.Lab.Heal(ctx, m.Name)
+			}
 		case Freeze:
 			err = b.Lab.Freeze(ctx, m)
 		case Cut:
-			err = b.Lab.Cut(ctx, lab.Cut{From: m.Name})
 		default:
 			err = fmt.Errorf("no way to make a server fail is called %q", how)
 		}
 		if err != nil {
-			return at, err
+			return from, to, err
 		}
 	}
-	return at, nil
+	if to.IsZero() {
+		to = time.Now()
+	}
+	return from, to, nil
 }
 
 // Trial makes servers fail while a client works, waits until the structure is restored, and tells what happened. The servers are left
@@ -75,7 +88,7 @@ func (b *Bench) Trial(ctx context.Context, how How, names ...string) (Run, error
 	if err := pause(ctx, warmUp); err != nil {
 		return run, err
 	}
-	if run.FailedAt, err = b.Break(ctx, how, names...); err != nil {
+	if run.FailedAt, run.gone, err = b.Break(ctx, how, names...); err != nil {
 		return run, err
 	}
 	after, err := b.awaitRepair(ctx, before, names)
@@ -171,7 +184,7 @@ func (b *Bench) judge(run *Run, log []workload.Operation, directory string, afte
 		return err
 	}
 	defer closeShare()
-	lost, err := workload.Lost(log, run.FailedAt, read)
+	lost, err := workload.Lost(log, run.gone, read)
 	run.LostFiles, run.LostOlderThan1s, run.LostAcknowledged, run.LostDifferent = len(lost.Before), lost.Older, len(lost.After), lost.Different
 	return err
 }
