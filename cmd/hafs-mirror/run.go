@@ -14,6 +14,7 @@ import (
 	"hafs/lib/change"
 	"hafs/lib/command"
 	"hafs/lib/mirror"
+	"hafs/lib/socket"
 )
 
 type runCommand struct {
@@ -85,7 +86,7 @@ func (c *runCommand) Run(ctx context.Context) error {
 	}
 	m.Start(ctx)
 	if c.Socket != "" {
-		listener, err := listen(c.Socket)
+		listener, err := socket.Listen(c.Socket)
 		if err != nil {
 			return err
 		}

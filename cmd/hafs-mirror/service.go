@@ -11,6 +11,7 @@ import (
 
 	"hafs/lib/mirror"
 	"hafs/lib/record"
+	"hafs/lib/socket"
 	"hafs/lib/system"
 )
 
@@ -74,7 +75,7 @@ func (c *runCommand) serve(ctx context.Context) error {
 
 // inherited takes what systemd opened for this service: the FIFO of changes and the socket. Without it changes come from the standard input,
 // and the socket is made.
-func inherited(socket string) (*os.File, net.Listener, error) {
+func inherited(path string) (*os.File, net.Listener, error) {
 	in, listener := os.Stdin, net.Listener(nil)
 	for _, f := range activation.Files(true) {
 		st, err := f.Stat()
@@ -92,16 +93,8 @@ func inherited(socket string) (*os.File, net.Listener, error) {
 		}
 	}
 	if listener == nil {
-		made, err := listen(socket)
+		made, err := socket.Listen(path)
 		return in, made, err
 	}
 	return in, listener, nil
-}
-
-// listen makes a socket in the place of one that was left behind.
-func listen(path string) (net.Listener, error) {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, err
-	}
-	return net.Listen("unix", path)
 }

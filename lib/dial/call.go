@@ -3,15 +3,14 @@ package dial
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 
-	"golang.org/x/sys/unix"
+	"hafs/lib/socket"
 )
 
 // Lend gives this process's standard streams to the keeper, which runs the command on the host with them, and waits for the end. It
 // returns the command's exit status.
-func Lend(socket, host string, command []string) (int, error) {
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: socket, Net: "unix"})
+func Lend(path, host string, command []string) (int, error) {
+	conn, err := socket.Dial(path)
 	if err != nil {
 		return 1, fmt.Errorf("hafs-dial.service does not run here: %w", err)
 	}
@@ -20,7 +19,7 @@ func Lend(socket, host string, command []string) (int, error) {
 	if err != nil {
 		return 1, err
 	}
-	if _, _, err := conn.WriteMsgUnix(text, unix.UnixRights(0, 1, 2), nil); err != nil {
+	if err := socket.Send(conn, text, 0, 1, 2); err != nil {
 		return 1, err
 	}
 	var r result

@@ -14,13 +14,13 @@ import (
 
 	"github.com/rs/zerolog"
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/sys/unix"
 
 	"hafs/lib/config"
 	"hafs/lib/gate"
 	"hafs/lib/record"
 	"hafs/lib/relay"
 	"hafs/lib/session"
+	"hafs/lib/socket"
 	"hafs/lib/system"
 )
 
@@ -45,13 +45,13 @@ func (k *Keeper) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	socket, err := listen(k.Settings.Run("dial.sock"))
+	listener, err := socket.Listen(k.Settings.Run("dial.sock"))
 	if err != nil {
 		return err
 	}
-	defer socket.Close()
-	go k.accept(ctx, socket)
-	system.Ready(ctx, func() bool { return true })
+	defer listener.Close()
+	go k.accept(ctx, listener)
+	system.Ready(ctx, func() bool { k.now(); return true }) // a keeper that is stuck does not answer
 	for r := range records {
 		k.mu.Lock()
 		k.record = r
@@ -75,17 +75,6 @@ func (k *Keeper) now() (record.Record, <-chan struct{}) {
 	return k.record, k.changed
 }
 
-func listen(path string) (*net.UnixListener, error) {
-	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
-		return nil, err
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return nil, err
-	}
-	return l, os.Chmod(path, 0o600)
-}
-
 // call is what hafs-dial sends, with its three standard streams.
 type call struct {
 	Host    string   `json:"host"`
@@ -98,9 +87,9 @@ type result struct {
 	Error  string `json:"error,omitempty"`
 }
 
-func (k *Keeper) accept(ctx context.Context, socket *net.UnixListener) {
+func (k *Keeper) accept(ctx context.Context, listener *net.UnixListener) {
 	for {
-		conn, err := socket.AcceptUnix()
+		conn, err := listener.AcceptUnix()
 		if err != nil {
 			return
 		}
@@ -110,8 +99,9 @@ func (k *Keeper) accept(ctx context.Context, socket *net.UnixListener) {
 
 func (k *Keeper) serve(ctx context.Context, conn *net.UnixConn) {
 	defer conn.Close()
-	c, streams, err := receive(conn)
-	if err != nil {
+	var c call
+	text, streams, err := socket.Receive(conn, 3)
+	if err != nil || json.Unmarshal(text, &c) != nil || len(streams) != 3 {
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -147,34 +137,6 @@ func (k *Keeper) serve(ctx context.Context, conn *net.UnixConn) {
 type readWriter struct {
 	io.Reader
 	io.Writer
-}
-
-func receive(conn *net.UnixConn) (call, []*os.File, error) {
-	var c call
-	text, oob := make([]byte, 64<<10), make([]byte, unix.CmsgSpace(3*4))
-	n, oobn, _, _, err := conn.ReadMsgUnix(text, oob)
-	if err != nil {
-		return c, nil, err
-	}
-	if err := json.Unmarshal(text[:n], &c); err != nil {
-		return c, nil, err
-	}
-	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
-	if err != nil || len(messages) != 1 {
-		return c, nil, fmt.Errorf("no streams came with the call: %w", err)
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 3 {
-		return c, nil, fmt.Errorf("%d streams came with the call: %w", len(fds), err)
-	}
-	var streams []*os.File
-	for i, fd := range fds {
-		if i < 2 {
-			_ = unix.SetNonblock(fd, true) // so that Close ends a read that waits
-		}
-		streams = append(streams, os.NewFile(uintptr(fd), "stream"))
-	}
-	return c, streams, nil
 }
 
 // once runs one command on a server with the caller's streams. It ends when the command does, or when the record makes it another server's
@@ -264,25 +226,16 @@ func (k *Keeper) openShare(ctx context.Context, r record.Record, changed <-chan 
 	if err != nil {
 		return nil, err
 	}
-	in, err := s.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := s.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
 	order, err := Order(r, FileServer, []string{"sftp"})
 	if err != nil {
 		return nil, err
 	}
-	if err := s.Start(order); err != nil {
+	stream, err := session.Stream(s, order)
+	if err != nil {
 		s.Close()
 		return nil, err
 	}
-	stream := &shareStream{Reader: out, WriteCloser: in, end: func() { s.Close() }, ended: make(chan struct{})}
-	go k.watch(stream, r)
-	return stream, nil
+	return k.follow(stream, r), nil
 }
 
 // openHere serves this server's own mount of the share when this server is FS: programs that had files open in it when the role moved
@@ -300,64 +253,53 @@ func (k *Keeper) openHere(r record.Record) (io.ReadWriteCloser, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	stream := &shareStream{Reader: out, WriteCloser: in, ended: make(chan struct{}), end: func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	}}
-	go k.watch(stream, r)
-	return stream, nil
+	return k.follow(here{out, in, cmd}, r), nil
 }
 
-// watch ends a session with a server that is not FS any more. Other changes of the record leave it alone.
-func (k *Keeper) watch(s *shareStream, opened record.Record) {
-	for {
-		r, changed := k.now()
-		if r.FS.Name != opened.FS.Name {
-			s.Close()
-			return
-		}
-		select {
-		case <-changed:
-		case <-s.ended:
-			return
-		}
-	}
-}
-
-type shareStream struct {
+// here is the sftp-server of this server itself.
+type here struct {
 	io.Reader
-	io.WriteCloser
-	end   func()
+	io.Writer
+	cmd *exec.Cmd
+}
+
+func (h here) Close() error {
+	_ = h.cmd.Process.Kill()
+	_ = h.cmd.Wait()
+	return nil
+}
+
+// follow ends a session when its server is not FS any more. Other changes of the record leave it alone.
+func (k *Keeper) follow(session io.ReadWriteCloser, opened record.Record) io.ReadWriteCloser {
+	s := &shareSession{ReadWriteCloser: session, ended: make(chan struct{})}
+	go func() {
+		for {
+			r, changed := k.now()
+			if r.FS.Name != opened.FS.Name {
+				s.Close()
+				return
+			}
+			select {
+			case <-changed:
+			case <-s.ended:
+				return
+			}
+		}
+	}()
+	return s
+}
+
+// shareSession can be closed by the record and by whoever uses it.
+type shareSession struct {
+	io.ReadWriteCloser
 	once  sync.Once
 	ended chan struct{}
 }
 
-// Close ends the session. The reader ends only when the peer agrees, so a peer that hangs would hold it: see Read.
-func (s *shareStream) Close() error {
+func (s *shareSession) Close() error {
 	s.once.Do(func() {
 		close(s.ended)
-		go s.end()
+		s.ReadWriteCloser.Close()
 	})
 	return nil
-}
-
-// Read reads until the peer or Close ends the stream.
-func (s *shareStream) Read(p []byte) (int, error) {
-	type read struct {
-		n   int
-		err error
-	}
-	done := make(chan read, 1)
-	buffer := make([]byte, len(p))
-	go func() {
-		n, err := s.Reader.Read(buffer)
-		done <- read{n, err}
-	}()
-	select {
-	case r := <-done:
-		copy(p, buffer[:r.n])
-		return r.n, r.err
-	case <-s.ended:
-		return 0, io.EOF
-	}
 }

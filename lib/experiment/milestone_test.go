@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hafs/lib/record"
+	"hafs/lib/recordtest"
 )
 
 // A scenario is two records, who failed and when, what the journals say, and the story that follows, one per line; times in
@@ -62,9 +63,10 @@ func playStory(t *testing.T, file string) {
 		s := Tell(before, after, gone, failure, told)
 		switch words[0] {
 		case "before":
-			before, told = parseRecord(t, 7, rest), nil
+			before, told = recordtest.Parse(t, strings.Join(rest, " ")), nil
 		case "after":
-			after = parseRecord(t, 8, rest)
+			after = recordtest.Parse(t, strings.Join(rest, " "))
+			after.Generation = before.Generation + 1
 		case "gone":
 			gone = rest
 		case "failure":
@@ -95,43 +97,6 @@ func playStory(t *testing.T, file string) {
 			told = append(told, m)
 		}
 	}
-}
-
-func parseRecord(t *testing.T, generation uint64, words []string) record.Record {
-	t.Helper()
-	r := record.Record{
-		Cluster: "test", Generation: generation, DataDirectory: "/nfs", ClientMount: "/system",
-		FS: record.FileServer{SharedArea: "/nfs", Link: "/system", VirtualAddress: "192.168.1.254/24"},
-	}
-	add := func(name string, status record.Status) {
-		if name != record.Trouble {
-			r.Servers = append(r.Servers, record.Server{Name: name, Address: fmt.Sprintf("192.168.1.%d", len(r.Servers)+1), Status: status})
-		}
-	}
-	for _, word := range words {
-		key, value, _ := strings.Cut(word, "=")
-		for _, item := range strings.FieldsFunc(value, func(c rune) bool { return c == ',' }) {
-			switch key {
-			case "fs":
-				r.FS.Name = item
-				add(item, record.Active)
-			case "pairs":
-				one, two, _ := strings.Cut(item, "/")
-				r.Pairs = append(r.Pairs, record.Pair{DRS1: one, DRS2: two})
-				r.FS.MountPoints = append(r.FS.MountPoints, fmt.Sprintf("/mp/S%d", len(r.Pairs)))
-				add(one, record.Active)
-				add(two, record.Active)
-			case "spares":
-				add(item, record.Spare)
-			case "failed":
-				add(item, record.Failed)
-			}
-		}
-	}
-	if err := r.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	return r
 }
 
 func TestJournalsHoldOtherThingsToo(t *testing.T) {

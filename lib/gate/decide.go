@@ -142,7 +142,7 @@ func allowRsync(o Order, directory string) error {
 // are not among them.
 var allowedRsync = []string{
 	"--server", "--sender", "--delete", "--delete-during", "--delete-delay", "--delete-after", "--delete-before", "--delete-excluded", "--delete-missing-args",
-	"--numeric-ids", "--from0", "--files-from", "--no-r", "--dirs", "--no-implied-dirs", "--timeout", "--bwlimit", "--log-format",
+	"--numeric-ids", "--from0", "--no-r", "--dirs", "--no-implied-dirs", "--timeout", "--bwlimit", "--log-format",
 	"--partial", "--max-delete", "--force", "--ignore-missing-args", "--modify-window", "--no-i-r", "--no-inc-recursive", "--omit-dir-times", "--checksum-choice",
 	"--fsync", "--sparse", "--ignore-errors", "--compress-choice", "--no-W",
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 
 	"hafs/lib/config"
 	"hafs/lib/record"
+	"hafs/lib/socket"
 )
 
 // SFTPServer is OpenSSH's, which serves one session on its standard streams.
@@ -102,7 +102,7 @@ func (g Gate) note(o Order) error {
 // handOver gives the session's descriptors to hafs-linkcheck and stays until it is done with them: when this process ends, sshd ends
 // the session.
 func (g Gate) handOver() error {
-	conn, err := net.DialUnix("unix", nil, &net.UnixAddr{Name: g.Settings.Run("link.sock"), Net: "unix"})
+	conn, err := socket.Dial(g.Settings.Run("link.sock"))
 	if err != nil {
 		return fmt.Errorf("hafs-linkcheck does not run on %s: %w", g.Settings.Name, err)
 	}
@@ -111,7 +111,7 @@ func (g Gate) handOver() error {
 	if err != nil {
 		return err
 	}
-	if _, _, err := conn.WriteMsgUnix(append(hello, '\n'), unix.UnixRights(0, 1), nil); err != nil {
+	if err := socket.Send(conn, append(hello, '\n'), 0, 1); err != nil {
 		return err
 	}
 	os.Stdin.Close()

@@ -23,7 +23,6 @@ func (l *Lab) Root(m Member) string { return l.path("guests", m.Name, "merged") 
 // ConsolePath is what the guest printed while it booted.
 func (l *Lab) ConsolePath(m Member) string { return l.path("guests", m.Name, "console.log") }
 
-func (l *Lab) guest(m Member) string   { return l.path("guests", m.Name) }
 func (l *Lab) upper(m Member) string   { return l.path("guests", m.Name, "upper") }
 func (l *Lab) work(m Member) string    { return l.path("guests", m.Name, "work") }
 func (l *Lab) pidPath(m Member) string { return l.path("guests", m.Name, "pid") }

@@ -10,10 +10,9 @@ import (
 	"os"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"hafs/lib/agree"
 	"hafs/lib/record"
+	"hafs/lib/socket"
 )
 
 // greeting is the first line on the local socket: who asks. hafs-gate names the server whose key opened the session and sends the
@@ -22,9 +21,9 @@ type greeting struct {
 	From string `json:"from"`
 }
 
-func (d *Daemon) accept(ctx context.Context, socket *net.UnixListener) {
+func (d *Daemon) accept(ctx context.Context, listener *net.UnixListener) {
 	for {
-		conn, err := socket.AcceptUnix()
+		conn, err := listener.AcceptUnix()
 		if err != nil {
 			return
 		}
@@ -36,7 +35,7 @@ func (d *Daemon) converse(ctx context.Context, conn *net.UnixConn) {
 	defer conn.Close()
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	first, files, err := receive(conn)
+	first, files, err := socket.Receive(conn, 2)
 	if err != nil {
 		d.Log.Debug().Err(err).Msg("local greeting")
 		return
@@ -66,32 +65,6 @@ func (d *Daemon) converse(ctx context.Context, conn *net.UnixConn) {
 	_ = serve(stream, func(q Request) Reply { return d.answer(hello.From, q) })
 	files[0].Close()
 	files[1].Close()
-}
-
-// receive reads what arrives first and the descriptors that came with it.
-func receive(conn *net.UnixConn) ([]byte, []*os.File, error) {
-	line, oob := make([]byte, 512), make([]byte, unix.CmsgSpace(2*4))
-	n, oobn, _, _, err := conn.ReadMsgUnix(line, oob)
-	if err != nil {
-		return nil, nil, err
-	}
-	messages, err := unix.ParseSocketControlMessage(oob[:oobn])
-	if err != nil {
-		return nil, nil, err
-	}
-	var files []*os.File
-	for _, m := range messages {
-		fds, err := unix.ParseUnixRights(&m)
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, fd := range fds {
-			// Non-blocking, so that Close ends a read that waits.
-			_ = unix.SetNonblock(fd, true)
-			files = append(files, os.NewFile(uintptr(fd), "session"))
-		}
-	}
-	return line[:n], files, nil
 }
 
 // relay answers a command of this server: about what it knows, or by asking another server.

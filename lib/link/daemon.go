@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strconv"
 	"sync"
@@ -18,6 +17,7 @@ import (
 	"hafs/lib/config"
 	"hafs/lib/record"
 	"hafs/lib/session"
+	"hafs/lib/socket"
 	"hafs/lib/system"
 )
 
@@ -44,6 +44,7 @@ type Daemon struct {
 	heard     map[string]time.Time // when a server's own heartbeat came in last
 	newer     map[string]uint64    // servers seen with a newer generation
 	due       map[string]time.Time // lost servers, and when to report them next
+	probeDue  time.Time            // when hafs-probe may be started again
 	started   time.Time
 }
 
@@ -67,14 +68,14 @@ func (d *Daemon) Run(ctx context.Context) error {
 	go d.canary.run(ctx)
 	d.confirmed = d.confirmedBefore()
 
-	socket, err := listen(d.Settings.Run("link.sock"))
+	listener, err := socket.Listen(d.Settings.Run("link.sock"))
 	if err != nil {
 		return err
 	}
-	defer socket.Close()
-	go d.accept(ctx, socket)
+	defer listener.Close()
+	go d.accept(ctx, listener)
 	go d.announce(ctx)
-	system.Ready(ctx, func() bool { return d.mu.TryLock() && func() bool { d.mu.Unlock(); return true }() })
+	system.Ready(ctx, d.alive)
 	d.Log.Info().Uint64("generation", d.record.Generation).Bool("confirmed", d.confirmed).Msg("watching")
 	for {
 		next := d.reconcile(ctx)
@@ -88,6 +89,13 @@ func (d *Daemon) Run(ctx context.Context) error {
 		}
 		timer.Stop()
 	}
+}
+
+// alive answers when the daemon's state can be reached: one that is stuck does not answer systemd's watchdog at all.
+func (d *Daemon) alive() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return true
 }
 
 // load waits for the first generation: a server that is only being deployed has none yet.
@@ -170,9 +178,9 @@ func (d *Daemon) onAnswer(name string, f Facts) {
 	if newer {
 		d.newer[name] = f.Generation
 	}
-	back := f.Fit && d.record.Role(name) == record.RoleFailed && d.record.Role(d.Settings.Name) == record.RoleFS && !time.Now().Before(d.due["probe"])
+	back := f.Fit && d.record.Role(name) == record.RoleFailed && d.record.Role(d.Settings.Name) == record.RoleFS && !time.Now().Before(d.probeDue)
 	if back {
-		d.due["probe"] = time.Now().Add(2 * d.Settings.ExaminationTime)
+		d.probeDue = time.Now().Add(2 * d.Settings.ExaminationTime)
 	}
 	settled := d.confirmed
 	d.mu.Unlock()
@@ -216,7 +224,7 @@ func (d *Daemon) report() time.Duration {
 		reports[r.Server] = r.After
 	}
 	for name := range d.due {
-		if _, still := reports[name]; !still && name != "probe" {
+		if _, still := reports[name]; !still {
 			delete(d.due, name)
 		}
 	}
@@ -258,42 +266,24 @@ func (d *Daemon) streamTo(s record.Server) dialer {
 	}
 }
 
-type sshStream struct {
-	io.Reader
-	io.WriteCloser
+// lone is a stream that is alone on its connection: they end together.
+type lone struct {
+	io.ReadWriteCloser
 	client *ssh.Client
 }
 
-func (s sshStream) Close() error { return s.client.Close() }
+func (l lone) Close() error {
+	l.ReadWriteCloser.Close()
+	return l.client.Close()
+}
 
 func openLink(client *ssh.Client) (io.ReadWriteCloser, error) {
 	s, err := client.NewSession()
 	if err != nil {
 		return nil, err
 	}
-	in, err := s.StdinPipe()
-	if err != nil {
-		return nil, err
-	}
-	out, err := s.StdoutPipe()
-	if err != nil {
-		return nil, err
-	}
-	if err := s.Start("link"); err != nil {
-		return nil, err
-	}
-	return sshStream{Reader: out, WriteCloser: in, client: client}, nil
-}
-
-func listen(path string) (*net.UnixListener, error) {
-	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
-		return nil, err
-	}
-	l, err := net.ListenUnix("unix", &net.UnixAddr{Name: path, Net: "unix"})
-	if err != nil {
-		return nil, err
-	}
-	return l, os.Chmod(path, 0o600)
+	stream, err := session.Stream(s, "link")
+	return lone{stream, client}, err
 }
 
 // confirmedBefore says whether this server had its record confirmed since it booted: the run directory does not survive a boot.

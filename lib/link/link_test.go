@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"hafs/lib/record"
+	"hafs/lib/recordtest"
 )
 
 const examination = time.Second
@@ -41,35 +42,6 @@ func TestVerdict(t *testing.T) {
 	}
 }
 
-// cluster is the record of a scenario: fs=L1 pairs=W3/M2,M1/L2 spares=M3 failed=X.
-func cluster(t *testing.T, line string) record.Record {
-	t.Helper()
-	r := record.Record{Cluster: "test", Generation: 7}
-	add := func(name string, s record.Status) {
-		r.Servers = append(r.Servers, record.Server{Name: name, Status: s})
-	}
-	for _, w := range strings.Fields(line) {
-		key, value, _ := strings.Cut(w, "=")
-		for _, item := range strings.FieldsFunc(value, func(c rune) bool { return c == ',' }) {
-			switch key {
-			case "fs":
-				r.FS.Name = item
-				add(item, record.Active)
-			case "pairs":
-				one, two, _ := strings.Cut(item, "/")
-				r.Pairs = append(r.Pairs, record.Pair{DRS1: one, DRS2: two})
-				add(one, record.Active)
-				add(two, record.Active)
-			case "spares":
-				add(item, record.Spare)
-			case "failed":
-				add(item, record.Failed)
-			}
-		}
-	}
-	return r
-}
-
 // Scenarios: `record`, then `self NAME lost NAMES`, then `expect NAME@pauses ...` (who is reported, and after how many pauses).
 func TestReports(t *testing.T) {
 	text, err := os.ReadFile("testdata/reports.txt")
@@ -83,7 +55,7 @@ func TestReports(t *testing.T) {
 		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		switch verb {
 		case "record":
-			r = cluster(t, rest)
+			r = recordtest.Parse(t, rest)
 		case "self":
 			words := strings.Fields(rest)
 			lost := map[string]bool{}
@@ -104,7 +76,7 @@ func TestReports(t *testing.T) {
 }
 
 func TestStand(t *testing.T) {
-	r := cluster(t, "fs=a pairs=b/c spares=d failed=e") // four members
+	r := recordtest.Parse(t, "fs=a pairs=b/c spares=d failed=e") // four members
 	for _, c := range []struct {
 		name    string
 		answers map[string]uint64
@@ -124,7 +96,7 @@ func TestStand(t *testing.T) {
 }
 
 func TestObjection(t *testing.T) {
-	have := cluster(t, "fs=a pairs=b/c spares=d failed=e")
+	have := recordtest.Parse(t, "fs=a pairs=b/c spares=d failed=e")
 	next := have.Clone()
 	next.Generation++
 	replaced := next.Clone()

@@ -188,6 +188,3 @@ func (s Store) Generations() ([]uint64, error) {
 	slices.Sort(numbers)
 	return numbers, nil
 }
-
-// Generation reads one generation of the history.
-func (s Store) Generation(n uint64) (Record, error) { return Load(s.generation(n)) }

@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"hafs/lib/record"
+	"hafs/lib/recordtest"
 )
 
 // A scenario is a record, one thing that happens, and the record or refusal that follows, one per line:
@@ -48,7 +49,7 @@ func play(t *testing.T, file string) {
 		switch verb {
 		case "":
 		case "record":
-			current, positions = parseRecord(t, words), Positions{}
+			current, positions = recordtest.Parse(t, rest), Positions{}
 		case "lead":
 			positions = parsePositions(t, words)
 		case "gone":
@@ -61,7 +62,7 @@ func play(t *testing.T, file string) {
 			if outcome != nil {
 				t.Fatalf("%s: refused: %v", where, outcome)
 			}
-			if got, want := describe(next), strings.Join(words, " "); got != want {
+			if got, want := recordtest.Describe(next), strings.Join(words, " "); got != want {
 				t.Fatalf("%s:\n got %s\nwant %s", where, got, want)
 			}
 			if next.Generation != current.Generation+1 {
@@ -72,7 +73,7 @@ func play(t *testing.T, file string) {
 			var refusal Refusal
 			var nothing Nothing
 			if verb == "refused" && !errors.As(outcome, &refusal) || verb == "nothing" && !errors.As(outcome, &nothing) {
-				t.Fatalf("%s: got %v and %v", where, describe(next), outcome)
+				t.Fatalf("%s: got %v and %v", where, recordtest.Describe(next), outcome)
 			}
 			if !strings.Contains(outcome.Error(), strings.TrimSpace(rest)) {
 				t.Fatalf("%s: the reason is %q", where, outcome)
@@ -81,43 +82,6 @@ func play(t *testing.T, file string) {
 			t.Fatalf("%s: unknown verb %q", where, verb)
 		}
 	}
-}
-
-func parseRecord(t *testing.T, words []string) record.Record {
-	t.Helper()
-	r := record.Record{
-		Cluster: "test", Generation: 7, DataDirectory: "/nfs", ClientMount: "/system",
-		FS: record.FileServer{SharedArea: "/nfs", Link: "/system", VirtualAddress: "192.168.1.254/24"},
-	}
-	add := func(name string, status record.Status) {
-		if name != record.Trouble {
-			r.Servers = append(r.Servers, record.Server{Name: name, Address: fmt.Sprintf("192.168.1.%d", len(r.Servers)+1), Status: status})
-		}
-	}
-	for _, w := range words {
-		key, value, _ := strings.Cut(w, "=")
-		for _, item := range strings.FieldsFunc(value, func(c rune) bool { return c == ',' }) {
-			switch key {
-			case "fs":
-				r.FS.Name = item
-				add(item, record.Active)
-			case "pairs":
-				one, two, _ := strings.Cut(item, "/")
-				r.Pairs = append(r.Pairs, record.Pair{DRS1: one, DRS2: two})
-				r.FS.MountPoints = append(r.FS.MountPoints, fmt.Sprintf("/mp/S%d", len(r.Pairs)))
-				add(one, record.Active)
-				add(two, record.Active)
-			case "spares":
-				add(item, record.Spare)
-			case "failed":
-				add(item, record.Failed)
-			}
-		}
-	}
-	if err := r.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	return r
 }
 
 func parsePositions(t *testing.T, words []string) Positions {
@@ -135,25 +99,16 @@ func parsePositions(t *testing.T, words []string) Positions {
 	return positions
 }
 
-func describe(r record.Record) string {
-	var pairs []string
-	for _, p := range r.Pairs {
-		pairs = append(pairs, p.DRS1+"/"+p.DRS2)
-	}
-	return fmt.Sprintf("fs=%s pairs=%s spares=%s failed=%s", r.FS.Name, strings.Join(pairs, ","),
-		strings.Join(r.WithStatus(record.Spare), ","), strings.Join(r.WithStatus(record.Failed), ","))
-}
-
 // Whatever fails, in whatever order, and whoever comes back: the record is whole, nobody is invented or forgotten, nobody who
 // is gone holds a place, no spare idles beside a place in trouble, and one failure after the other never ends better than a refusal allows.
 func TestAnyHistoryLeavesAWholeRecord(t *testing.T) {
 	for seed := range uint64(2000) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
-		r := parseRecord(t, strings.Fields("fs=L1 pairs=W3/M2,M1/L2,W1/L3 spares=M3,W2"))
+		r := recordtest.Parse(t, "fs=L1 pairs=W3/M2,M1/L2,W1/L3 spares=M3,W2")
 		for step := range 30 {
 			var next record.Record
 			var err error
-			before := describe(r)
+			before := recordtest.Describe(r)
 			var gone []string
 			if failed := r.WithStatus(record.Failed); len(failed) > 0 && rnd.IntN(2) == 0 {
 				next, err = Admit(r, failed[rnd.IntN(len(failed))])
@@ -163,7 +118,7 @@ func TestAnyHistoryLeavesAWholeRecord(t *testing.T) {
 				gone = members[:1+rnd.IntN(3)%len(members)]
 				next, err = Repair(r, gone, nil)
 			}
-			if before != describe(r) {
+			if before != recordtest.Describe(r) {
 				t.Fatalf("seed %d step %d: the old record was changed: %s", seed, step, before)
 			}
 			if err != nil {
@@ -175,11 +130,11 @@ func TestAnyHistoryLeavesAWholeRecord(t *testing.T) {
 			}
 			for _, name := range gone {
 				if next.Role(name) != record.RoleFailed || next.FS.Name == name || next.PairOf(name) >= 0 {
-					t.Fatalf("seed %d step %d: %s is gone but %s", seed, step, name, describe(next))
+					t.Fatalf("seed %d step %d: %s is gone but %s", seed, step, name, recordtest.Describe(next))
 				}
 			}
 			if len(next.WithStatus(record.Spare)) > 0 && slices.ContainsFunc(next.Pairs, func(p record.Pair) bool { return p.DRS1 == record.Trouble || p.DRS2 == record.Trouble }) {
-				t.Fatalf("seed %d step %d: a spare idles: %s", seed, step, describe(next))
+				t.Fatalf("seed %d step %d: a spare idles: %s", seed, step, recordtest.Describe(next))
 			}
 			if len(next.Servers) != 9 {
 				t.Fatalf("seed %d step %d: %d servers", seed, step, len(next.Servers))

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"hafs/lib/record"
+	"hafs/lib/recordtest"
 	"hafs/lib/repair"
 )
 
@@ -50,7 +51,7 @@ func play(t *testing.T, file string) {
 		case "":
 			continue
 		case "record":
-			r = parseRecord(t, rest)
+			r = recordtest.Parse(t, rest)
 			continue
 		case "shape":
 			s, readErr = parseShape(rest)
@@ -70,7 +71,7 @@ func play(t *testing.T, file string) {
 			case done:
 				got, want = "done", verb
 			default:
-				got, want = "next "+describe(next), verb+" "+rest
+				got, want = "next "+recordtest.Describe(next), verb+" "+rest
 				if next.Generation != r.Generation+1 {
 					t.Errorf("%s: generation %d after %d", where, next.Generation, r.Generation)
 				}
@@ -121,57 +122,11 @@ func parseShape(text string) (Shape, error) {
 	return s, nil
 }
 
-func parseRecord(t *testing.T, text string) record.Record {
-	t.Helper()
-	r := record.Record{
-		Cluster: "test", Generation: 7, DataDirectory: "/nfs", ClientMount: "/system",
-		FS: record.FileServer{SharedArea: "/nfs", Link: "/system", VirtualAddress: "192.168.1.254/24"},
-	}
-	add := func(name string, status record.Status) {
-		if name != record.Trouble {
-			r.Servers = append(r.Servers, record.Server{Name: name, Address: fmt.Sprintf("192.168.1.%d", len(r.Servers)+1), Status: status})
-		}
-	}
-	for _, word := range strings.Fields(text) {
-		key, value, _ := strings.Cut(word, "=")
-		for _, item := range strings.FieldsFunc(value, func(c rune) bool { return c == ',' }) {
-			switch key {
-			case "fs":
-				r.FS.Name = item
-				add(item, record.Active)
-			case "pairs":
-				one, two, _ := strings.Cut(item, "/")
-				r.Pairs = append(r.Pairs, record.Pair{DRS1: one, DRS2: two})
-				r.FS.MountPoints = append(r.FS.MountPoints, fmt.Sprintf("/mp/S%d", len(r.Pairs)))
-				add(one, record.Active)
-				add(two, record.Active)
-			case "spares":
-				add(item, record.Spare)
-			case "failed":
-				add(item, record.Failed)
-			}
-		}
-	}
-	if err := r.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-func describe(r record.Record) string {
-	var pairs []string
-	for _, p := range r.Pairs {
-		pairs = append(pairs, p.DRS1+"/"+p.DRS2)
-	}
-	return fmt.Sprintf("fs=%s pairs=%s spares=%s failed=%s", r.FS.Name, strings.Join(pairs, ","),
-		strings.Join(r.WithStatus(record.Spare), ","), strings.Join(r.WithStatus(record.Failed), ","))
-}
-
 // Whatever failed and was taken back, a few planned changes lead to the shape wanted, and none makes a server FS that was no DRS1.
 func TestEveryHistoryLeadsBack(t *testing.T) {
 	for seed := range uint64(2000) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
-		r := parseRecord(t, "fs=L1 pairs=W3/M2,M1/L2,W1/L3 spares=M3,W2")
+		r := recordtest.Parse(t, "fs=L1 pairs=W3/M2,M1/L2,W1/L3 spares=M3,W2")
 		for range rnd.IntN(12) {
 			members := r.Members()
 			if next, err := repair.Repair(r, []string{members[rnd.IntN(len(members))]}, nil); err == nil {
@@ -192,18 +147,18 @@ func TestEveryHistoryLeadsBack(t *testing.T) {
 		for changes := 0; ; changes++ {
 			next, done, err := Next(r, wanted)
 			if err != nil || changes > 2 {
-				t.Fatalf("seed %d: %d changes, at %s: %v", seed, changes, describe(r), err)
+				t.Fatalf("seed %d: %d changes, at %s: %v", seed, changes, recordtest.Describe(r), err)
 			}
 			if done {
 				break
 			}
 			if next.FS.Name != r.FS.Name && r.Role(next.FS.Name) != record.RoleDRS1 {
-				t.Fatalf("seed %d: %s becomes FS from %s", seed, next.FS.Name, describe(r))
+				t.Fatalf("seed %d: %s becomes FS from %s", seed, next.FS.Name, recordtest.Describe(r))
 			}
 			r = next
 		}
 		if len(wanted.Mismatches(r)) > 0 {
-			t.Fatalf("seed %d: ended at %s", seed, describe(r))
+			t.Fatalf("seed %d: ended at %s", seed, recordtest.Describe(r))
 		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 )
@@ -91,18 +90,4 @@ func ReadLog(r io.Reader) ([]Operation, error) {
 		}
 		all = append(all, o)
 	}
-}
-
-// LoadLog reads the log in a file.
-func LoadLog(path string) ([]Operation, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	all, err := ReadLog(f)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return all, nil
 }
