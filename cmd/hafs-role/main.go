@@ -15,12 +15,13 @@ import (
 )
 
 const about = `Makes this server be what the newest generation of the record says: where /system leads, who has the virtual address,
-which mounts and services run, which sessions of peers may go on. hafs-role.path runs it when a generation was installed;
-running it again is harmless.
+which mounts and services run, which sessions of peers may go on. With --keep it is the service that does so whenever a generation was
+installed; running it once more by hand is harmless.
 
 Examples:
   hafs-role                          bring this server in line
   hafs-role --dry-run                list the steps it would take
+  hafs-role --keep                   the service
   hafs-role check /tmp/hafs.yml      is this a good settings file?
 
 Exit codes: 0 done, 1 a step failed (the journal says which), 3 refused: bad settings, 5 nothing to do (--dry-run only).`
@@ -32,7 +33,8 @@ type cli struct {
 }
 
 type applyCommand struct {
-	DryRun bool `help:"List the steps, take none."`
+	DryRun bool `help:"List the steps, take none." xor:"how"`
+	Keep   bool `help:"Be the service that follows the record." xor:"how"`
 }
 
 func (a *applyCommand) Run(ctx context.Context, c *cli) error {
@@ -42,16 +44,14 @@ func (a *applyCommand) Run(ctx context.Context, c *cli) error {
 	}
 	places := role.Places{Client: settings.Run("client"), Nowhere: settings.Run("no-share")}
 	keeper := role.Keeper{Settings: settings, Machine: system.Machine{}, Log: c.Log(), Places: places}
+	if a.Keep {
+		return keeper.Keep(ctx)
+	}
 	r, err := record.Store{Directory: settings.StateDirectory}.Current()
 	if err != nil {
 		return err
 	}
-	if !a.DryRun {
-		if err := keeper.Prepare(r); err != nil {
-			return err
-		}
-	}
-	steps, err := keeper.Converge(ctx, a.DryRun)
+	steps, err := keeper.Apply(ctx, a.DryRun)
 	if a.DryRun && err == nil {
 		for _, s := range steps {
 			fmt.Println(s)

@@ -1,9 +1,12 @@
 package role
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,37 +24,25 @@ type Keeper struct {
 	Machine  system.Machine
 	Log      zerolog.Logger
 	Places   Places
+
+	pulled pulled // of a server that was away
 }
 
 // unitPatience bounds the start or stop of one unit; a mount of the share may have to wait for its file sharing server.
 const unitPatience = 20 * time.Second
 
-// Converge reads the record and carries out what it takes, again until the record has not changed meanwhile. dryRun only lists the steps.
-func (k Keeper) Converge(ctx context.Context, dryRun bool) ([]Step, error) {
-	store := record.Store{Directory: k.Settings.StateDirectory}
-	for {
-		r, err := store.Current()
-		if err != nil {
-			return nil, err
-		}
-		steps, err := k.pass(ctx, r, dryRun)
-		if dryRun || err != nil {
-			return steps, err
-		}
-		if again, err := store.Current(); err != nil || again.Generation == r.Generation {
-			return steps, err
-		}
+// Apply brings this server in line with the record as it is now. dryRun only lists the steps.
+func (k *Keeper) Apply(ctx context.Context, dryRun bool) ([]Step, error) {
+	r, err := record.Store{Directory: k.Settings.StateDirectory}.Current()
+	if err != nil {
+		return nil, err
 	}
-}
-
-func (k Keeper) pass(ctx context.Context, r record.Record, dryRun bool) ([]Step, error) {
 	self, known := r.Server(k.Settings.Name)
 	if !known {
 		return nil, fmt.Errorf("this server, %s, is not in the record %s", k.Settings.Name, r)
 	}
 	iface := k.Settings.Interface
 	if iface == "" {
-		var err error
 		if iface, err = system.Interface(self.Address); err != nil {
 			return nil, err
 		}
@@ -69,15 +60,30 @@ func (k Keeper) pass(ctx context.Context, r record.Record, dryRun bool) ([]Step,
 	if dryRun {
 		return steps, nil
 	}
+	return steps, k.establish(ctx, units, r, now, iface, steps)
+}
+
+// establish carries the steps out and says in role.json what came of them. The role is established before the replicas' mounts are made.
+func (k *Keeper) establish(ctx context.Context, units system.Units, r record.Record, now Now, iface string, steps []Step) error {
 	before := ReadState(k.Settings)
-	state := State{Generation: r.Generation, Role: r.Role(self.Name), Since: before.Since}
-	state.Mounted = Want(r, self.Name, now.Confirmed, k.Places).Mounted
-	err = k.check(r, now.Confirmed)
-	if err == nil {
-		err = k.carryOut(ctx, units, r, iface, steps)
+	state := State{Generation: r.Generation, Role: r.Role(k.Settings.Name), Since: before.Since}
+	if _, err := os.Stat(before.Aside); err == nil {
+		state.Aside = before.Aside // until somebody has looked and removed it
 	}
-	if err == nil && now.Confirmed && state.Role == record.RoleFailed {
-		state.Aside, err = k.pull(ctx, r)
+	state.Mounted = Want(r, k.Settings.Name, now.Confirmed, k.Places).Mounted
+	err := errors.Join(k.prepare(r), k.check(r, now.Confirmed))
+	mounts := slices.IndexFunc(steps, func(s Step) bool { return s.Phase == phaseMount })
+	if mounts < 0 {
+		mounts = len(steps)
+	}
+	if err == nil {
+		err = k.carryOut(ctx, units, r, iface, steps[:mounts])
+	}
+	if ctx.Err() != nil {
+		return ctx.Err() // another pass follows at once
+	}
+	if back := k.pulled; err == nil && now.Confirmed && state.Role == record.RoleFailed && back.generation == r.Generation {
+		state.Aside, err = cmp.Or(back.aside, state.Aside), back.err
 		state.Fit = err == nil
 	}
 	switch {
@@ -90,11 +96,18 @@ func (k Keeper) pass(ctx context.Context, r record.Record, dryRun bool) ([]Step,
 		state.Since = k.Machine.Now()
 		k.Log.Info().Str("event", "established").Uint64("generation", r.Generation).Str("role", string(state.Role)).Int("steps", len(steps)).Msg("role established")
 	}
-	return steps, errors.Join(err, writeState(k.Machine, k.Settings, state))
+	if err := errors.Join(err, writeState(k.Machine, k.Settings, state)); err != nil || mounts == len(steps) {
+		return err
+	}
+	if err = k.carryOut(ctx, units, r, iface, steps[mounts:]); err == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	state.Problem = err.Error()
+	return errors.Join(err, writeState(k.Machine, k.Settings, state))
 }
 
 // check refuses to serve from a directory that does not hold the share.
-func (k Keeper) check(r record.Record, confirmed bool) error {
+func (k *Keeper) check(r record.Record, confirmed bool) error {
 	if !confirmed {
 		return nil
 	}
@@ -106,7 +119,7 @@ func (k Keeper) check(r record.Record, confirmed bool) error {
 
 // carryOut does the steps, phase after phase. All steps of a phase are tried even if one fails: a unit that does not start must not keep
 // the address from moving.
-func (k Keeper) carryOut(ctx context.Context, units system.Units, r record.Record, iface string, steps []Step) error {
+func (k *Keeper) carryOut(ctx context.Context, units system.Units, r record.Record, iface string, steps []Step) error {
 	var failures []error
 	for first := 0; first < len(steps); {
 		last := first
@@ -119,7 +132,7 @@ func (k Keeper) carryOut(ctx context.Context, units system.Units, r record.Recor
 	return errors.Join(failures...)
 }
 
-func (k Keeper) phase(ctx context.Context, units system.Units, r record.Record, iface string, steps []Step) []error {
+func (k *Keeper) phase(ctx context.Context, units system.Units, r record.Record, iface string, steps []Step) []error {
 	results := make([]error, len(steps))
 	var running sync.WaitGroup
 	for i, s := range steps {
@@ -133,7 +146,7 @@ func (k Keeper) phase(ctx context.Context, units system.Units, r record.Record, 
 	return results
 }
 
-func (k Keeper) step(ctx context.Context, units system.Units, r record.Record, iface string, s Step) error {
+func (k *Keeper) step(ctx context.Context, units system.Units, r record.Record, iface string, s Step) error {
 	ctx, cancel := context.WithTimeout(ctx, unitPatience)
 	defer cancel()
 	name := s.String()
@@ -159,10 +172,9 @@ func (k Keeper) step(ctx context.Context, units system.Units, r record.Record, i
 	return fmt.Errorf("unknown step %q", name)
 }
 
-// Prepare makes the directories a server needs whatever its role.
-func (k Keeper) Prepare(r record.Record) error {
-	dirs := append([]string{k.Places.Client}, r.FS.MountPoints...)
-	for _, dir := range dirs {
+// prepare makes the directories a server needs whatever its role.
+func (k *Keeper) prepare(r record.Record) error {
+	for _, dir := range append([]string{k.Places.Client}, r.FS.MountPoints...) {
 		if err := k.Machine.MakeDirectory("make "+dir, dir, 0o000); err != nil {
 			return err
 		}

@@ -71,8 +71,9 @@ type Wanted struct {
 	Sessions func(gate.Session) bool
 }
 
-// managed lists the units that this package starts and stops, besides one hafs-replica@ per pair.
-var managed = []string{"hafs-client.service", "hafs-watch.service", "hafs-mirror.service", "hafs-probe.timer"}
+// managed lists the units that this package starts and stops, besides one hafs-replica@ per pair. hafs-watch and hafs-mirror run on every
+// member all the time: a server whose role begins has nothing to start first.
+var managed = []string{"hafs-client.service", "hafs-probe.timer"}
 
 // ReplicaUnit is the unit that mounts the DRS1 of a pair on FS; pairs count from 0.
 func ReplicaUnit(pair int) string { return fmt.Sprintf("hafs-replica@%d.service", pair+1) }
@@ -100,7 +101,7 @@ func Want(r record.Record, self string, confirmed bool, places Places) Wanted {
 	case record.RoleFS:
 		w.LinkTo, w.Address = r.FS.SharedArea, true
 		// The client mount stays: programs that have files open in it go on when the role moves here.
-		w.Units = []string{"hafs-client.service", "hafs-watch.service", "hafs-mirror.service", "hafs-probe.timer"}
+		w.Units = []string{"hafs-client.service", "hafs-probe.timer"}
 		for i, p := range r.Pairs {
 			if p.DRS1 != record.Trouble {
 				w.Units = append(w.Units, ReplicaUnit(i))
@@ -113,9 +114,6 @@ func Want(r record.Record, self string, confirmed bool, places Places) Wanted {
 		}
 	case record.RoleDRS1, record.RoleDRS2:
 		w.LinkTo, w.Units = places.Client, []string{"hafs-client.service"}
-		if role == record.RoleDRS1 {
-			w.Units = append(w.Units, "hafs-watch.service", "hafs-mirror.service")
-		}
 		// A writer that does not feed this replica any more may be a deposed file sharing server.
 		w.Sessions = func(s gate.Session) bool {
 			return s.Kind == gate.Compare || s.Kind == gate.Replica && s.From == gate.Feeder(r, self)
@@ -126,12 +124,13 @@ func Want(r record.Record, self string, confirmed bool, places Places) Wanted {
 	return w
 }
 
-// Phases, in this order: what must end, what clients wait for, what feeds the replicas.
+// Phases, in this order: what must end, what clients wait for, what else runs. The role is established when these are done. The mounts of
+// replicas come last: a DRS1 that hangs must hold up nobody.
 const (
 	phaseEnd = iota
 	phaseServe
-	phaseMount
 	phaseRun
+	phaseMount
 )
 
 // Plan lists the steps from now to wanted. It is empty when nothing is to be done.
@@ -160,13 +159,11 @@ func Plan(r record.Record, self string, now Now, places Places) []Step {
 		switch {
 		case (now.Units[unit] || now.Ending[unit]) && !wanted:
 			// Stopped after the link has moved: nobody finds a dead mount behind /system.
-			add(phaseMount, StopUnit, unit)
+			add(phaseOf(unit), StopUnit, unit)
 		case now.Units[unit] && wanted && now.Mounted[unit] != w.Mounted[unit]:
-			add(phaseMount, RestartUnit, unit)
-		case !now.Units[unit] && wanted && mounts(unit):
-			add(phaseMount, StartUnit, unit)
+			add(phaseOf(unit), RestartUnit, unit)
 		case !now.Units[unit] && wanted:
-			add(phaseRun, StartUnit, unit)
+			add(phaseOf(unit), StartUnit, unit)
 		}
 	}
 	slices.SortStableFunc(steps, func(a, b Step) int { return a.Phase - b.Phase })
@@ -183,7 +180,10 @@ func leftOver(r record.Record, now Now) []string {
 	})
 }
 
-// mounts tells the units that mount something from those that work on it.
-func mounts(unit string) bool {
-	return unit == "hafs-client.service" || strings.HasPrefix(unit, "hafs-replica@")
+// phaseOf is when a unit is started, stopped or restarted.
+func phaseOf(unit string) int {
+	if strings.HasPrefix(unit, "hafs-replica@") {
+		return phaseMount
+	}
+	return phaseRun
 }

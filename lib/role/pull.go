@@ -12,10 +12,17 @@ import (
 	"hafs/lib/record"
 )
 
+// pulled is how the last attempt to bring this server's copy up to date ended.
+type pulled struct {
+	generation uint64
+	aside      string // folder of what only this server had
+	err        error
+}
+
 // pull brings the copy of a server that was away up to date with the share before it is taken back. What it has and the share has not, or
 // has differently, is moved to /var/lib/hafs/divergent/<generation>, so that nothing is lost without a word; the folder
 // is returned, empty when nothing was moved.
-func (k Keeper) pull(ctx context.Context, r record.Record) (string, error) {
+func (k *Keeper) pull(ctx context.Context, r record.Record) (string, error) {
 	aside := filepath.Join(k.Settings.State("divergent"), strconv.FormatUint(r.Generation, 10))
 	list := aside + ".list"
 	cmd := exec.CommandContext(ctx, "rsync", "-aH", "--numeric-ids", "--delete-delay", "--checksum", "--itemize-changes",

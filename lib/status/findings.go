@@ -75,7 +75,7 @@ func answered(report Report, name string) bool {
 
 func remedy(a Answer) string {
 	if a.Role.Problem != "" {
-		return "journalctl -u hafs-role there; then systemctl start hafs-role"
+		return "journalctl -u hafs-role there; it tries again every second"
 	}
 	return "look at the disk that holds the share"
 }
