@@ -48,6 +48,9 @@ func (s *Set) Add(number uint64, c Change) bool {
 	return false
 }
 
+// Cover says that everything up to a number will be dealt with in another way.
+func (s *Set) Cover(number uint64) { s.latest = max(s.latest, number) }
+
 // covered says whether a rescan that is waiting will come past the path anyway.
 func (s *Set) covered(path string) bool {
 	if len(s.scans) == 0 {

@@ -26,8 +26,18 @@ type Settings struct {
 	ClusterDirectory string        `yaml:"cluster_directory"` // leads to the newest generation
 	SSHDirectory     string        `yaml:"ssh_directory"`     // keys and host-key trust
 	Interface        string        `yaml:"interface"`         // for the virtual address; empty: the one with this server's address
-	RsyncBandwidth   int           `yaml:"rsync_bandwidth"`   // KiB/s for a full pass to a DRS2; 0: no limit
+	Transport        string        `yaml:"transport"`         // how copies are fed: stream, or paper (sshfs and rsync)
+	Acknowledge      string        `yaml:"acknowledge"`       // when a client's change is answered: local, or drs1 (most DRS1s have it)
+	RsyncBandwidth   int           `yaml:"rsync_bandwidth"`   // KiB/s for a full pass of rsync to a DRS2; 0: no limit
 }
+
+// Values of Transport and Acknowledge.
+const (
+	TransportStream  = "stream"
+	TransportPaper   = "paper"
+	AcknowledgeLocal = "local"
+	AcknowledgeDRS1  = "drs1"
+)
 
 // Defaults are the settings of a server whose file holds only its name.
 func Defaults() Settings {
@@ -38,6 +48,8 @@ func Defaults() Settings {
 		RunDirectory:     "/run/hafs",
 		ClusterDirectory: "/etc/hafs/cluster",
 		SSHDirectory:     "/etc/hafs/ssh",
+		Transport:        TransportStream,
+		Acknowledge:      AcknowledgeDRS1,
 	}
 }
 
@@ -74,6 +86,12 @@ func (s Settings) validate() error {
 	}
 	if s.RsyncBandwidth < 0 {
 		return fmt.Errorf("rsync_bandwidth %d is negative", s.RsyncBandwidth)
+	}
+	if s.Transport != TransportStream && s.Transport != TransportPaper {
+		return fmt.Errorf("transport %q is neither %s nor %s", s.Transport, TransportStream, TransportPaper)
+	}
+	if s.Acknowledge != AcknowledgeLocal && s.Acknowledge != AcknowledgeDRS1 {
+		return fmt.Errorf("acknowledge %q is neither %s nor %s", s.Acknowledge, AcknowledgeLocal, AcknowledgeDRS1)
 	}
 	for key, dir := range map[string]string{
 		"state_directory": s.StateDirectory, "run_directory": s.RunDirectory,

@@ -42,6 +42,7 @@ type Mirror struct {
 	replicas   []*running
 	waiting    map[string]*barrier
 	dirty      chan struct{}
+	advanced   chan struct{} // closed when a replica may have come further
 	gone       chan error
 	ctx        context.Context
 }
@@ -61,6 +62,7 @@ func (m *Mirror) Start(ctx context.Context) {
 	m.ctx = ctx
 	m.waiting = map[string]*barrier{}
 	m.dirty, m.gone = make(chan struct{}, 1), make(chan error, 1)
+	m.advanced = make(chan struct{})
 	if old, err := ReadStatus(m.StatusFile); err == nil && old.Share == m.Share.Name {
 		m.number = old.Number // positions of one generation never go back
 	}
@@ -92,6 +94,8 @@ func (m *Mirror) Keep(generation uint64, wanted []Wanted) {
 		}
 	}
 	m.replicas = kept
+	close(m.advanced)
+	m.advanced = make(chan struct{})
 	m.changed()
 }
 
@@ -107,7 +111,8 @@ func (m *Mirror) CompareAll() {
 func (m *Mirror) start(w Wanted) *running {
 	r := newReplica(w, m.Transport(w), m.Log, time.Now())
 	r.every, r.attempts = m.Every, m.Attempts
-	r.changed = m.changed
+	r.queue.Cover(m.number) // by the comparison it begins with
+	r.changed = func() { m.advance(); m.changed() }
 	r.reached = m.reached
 	r.fatal = func(err error) {
 		select {

@@ -237,6 +237,13 @@ func (r *replica) snapshot(now time.Time) ReplicaStatus {
 	return s
 }
 
+// has says whether a complete replica has everything up to a number.
+func (r *replica) has(number uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.status.State == Complete && r.status.Number >= number
+}
+
 // finished says whether nothing waits, or why nothing more will happen.
 func (r *replica) finished() (bool, error) {
 	r.mu.Lock()

@@ -1,0 +1,111 @@
+package mirror
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"hafs/lib/change"
+	"hafs/lib/mirror/tree"
+)
+
+// remote is a replica that takes changes when it is let.
+type remote struct {
+	gate  chan struct{} // closed: it works
+	mu    sync.Mutex
+	taken []change.Change
+}
+
+func (r *remote) Apply(ctx context.Context, changes []change.Change) error {
+	select {
+	case <-r.gate:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.taken = append(r.taken, changes...)
+	return nil
+}
+
+func (r *remote) Close() {}
+
+func threeReplicas(t *testing.T) (*Mirror, map[string]*remote) {
+	t.Helper()
+	share := t.TempDir()
+	must(t, os.WriteFile(filepath.Join(share, change.Marker), []byte(testMarker), 0o644))
+	root, err := tree.Open(share)
+	must(t, err)
+	t.Cleanup(func() { root.Close() })
+	remotes := map[string]*remote{}
+	var wanted []Wanted
+	for _, name := range []string{"A", "B", "C"} {
+		remotes[name] = &remote{gate: make(chan struct{})}
+		wanted = append(wanted, Wanted{Name: name})
+	}
+	m := &Mirror{Share: root, Every: time.Hour, Log: zerolog.Nop(), Transport: func(w Wanted) Transport { return remotes[w.Name] }}
+	ctx, stop := context.WithCancel(context.Background())
+	t.Cleanup(stop)
+	m.Start(ctx)
+	m.Keep(1, wanted)
+	m.CompareAll()
+	return m, remotes
+}
+
+func settling(m *Mirror, path string) <-chan error {
+	done := make(chan error, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	go func() { defer cancel(); done <- m.Settle(ctx, []string{path}) }()
+	return done
+}
+
+// Invariant I3: what was acknowledged is on a majority of the pairs.
+func TestAChangeSettlesWhenMostReplicasHaveIt(t *testing.T) {
+	m, remotes := threeReplicas(t)
+	done := settling(m, "file")
+	close(remotes["A"].gate)
+	for deadline := time.Now().Add(10 * time.Second); m.Status().Replicas[0].State != Complete; {
+		if time.Now().After(deadline) {
+			t.Fatalf("the first replica is not complete: %+v", m.Status())
+		}
+		time.Sleep(time.Millisecond)
+	}
+	select {
+	case err := <-done:
+		t.Fatalf("settled on one of three replicas (%v)", err)
+	default:
+	}
+	close(remotes["B"].gate)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	if len(remotes["C"].taken) > 0 {
+		t.Fatal("the replica that hangs was not to be waited for")
+	}
+}
+
+func TestAReplicaThatIsReplacedDoesNotHoldUpForEver(t *testing.T) {
+	m, remotes := threeReplicas(t)
+	close(remotes["A"].gate)
+	done := settling(m, "file")
+	remotes["D"] = &remote{gate: make(chan struct{})}
+	close(remotes["D"].gate)
+	m.Keep(2, []Wanted{{Name: "A"}, {Name: "D"}, {Name: "C"}}) // D begins with a comparison of everything, which covers the change
+	m.CompareAll()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWithoutReplicasThereIsNothingToWaitFor(t *testing.T) {
+	m, _ := threeReplicas(t)
+	m.Keep(2, nil)
+	if err := <-settling(m, "file"); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,253 @@
+package share
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pkg/sftp"
+)
+
+const sftpServer = "/usr/lib/openssh/sftp-server"
+
+// copies is a stand-in for the replicas: it notes what is waited for, and lets it settle when told to.
+type copies struct {
+	mu      sync.Mutex
+	wanted  []string
+	settled chan struct{} // closed: everything settles at once
+	news    chan struct{}
+}
+
+func (c *copies) settle(ctx context.Context, paths []string) error {
+	c.mu.Lock()
+	c.wanted = append(c.wanted, paths...)
+	settled := c.settled
+	c.mu.Unlock()
+	select {
+	case c.news <- struct{}{}:
+	default:
+	}
+	select {
+	case <-settled:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// await waits until a path is waited for.
+func (c *copies) await(t *testing.T, path string) {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		c.mu.Lock()
+		found := slices.Contains(c.wanted, path)
+		wanted := fmt.Sprint(c.wanted)
+		c.mu.Unlock()
+		if found {
+			return
+		}
+		select {
+		case <-c.news:
+		case <-deadline:
+			t.Fatalf("nobody waits for %s, only for %s", path, wanted)
+		}
+	}
+}
+
+type world struct {
+	*copies
+	directory string
+	client    *sftp.Client
+	ended     chan error
+	mu        sync.Mutex
+	forbidden error
+}
+
+func start(t *testing.T) *world {
+	t.Helper()
+	if _, err := os.Stat(sftpServer); err != nil {
+		t.Skip("needs OpenSSH's sftp-server: ", err)
+	}
+	w := &world{copies: &copies{settled: make(chan struct{}), news: make(chan struct{}, 1)}, directory: t.TempDir(), ended: make(chan error, 1)}
+	cmd := exec.Command(sftpServer, "-d", w.directory)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	near, far := net.Pipe()
+	s := &Session{Directory: w.directory, Settle: w.settle, Allowed: w.allowed}
+	server := struct {
+		io.Reader
+		io.WriteCloser
+	}{out, in}
+	go func() { w.ended <- s.Serve(context.Background(), far, server); _ = cmd.Wait() }()
+	if w.client, err = sftp.NewClientPipe(near, near); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.client.Close(); near.Close() })
+	return w
+}
+
+func (w *world) allowed() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.forbidden
+}
+
+func (w *world) path(name string) string { return filepath.Join(w.directory, name) }
+
+// pending runs a call that must not return before the copies have settled, and returns its result.
+func (w *world) pending(t *testing.T, path string, call func() error) error {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- call() }()
+	w.await(t, path)
+	select {
+	case err := <-done:
+		t.Fatalf("%s was answered before it had settled (%v)", path, err)
+	default:
+	}
+	close(w.settled)
+	return <-done
+}
+
+func TestAChangeIsAnsweredWhenItHasSettled(t *testing.T) {
+	changes := map[string]struct {
+		path string
+		call func(w *world) error
+	}{
+		"mkdir":         {"new", func(w *world) error { return w.client.Mkdir(w.path("new")) }},
+		"remove":        {"old", func(w *world) error { return w.client.Remove(w.path("old")) }},
+		"rename":        {"renamed", func(w *world) error { return w.client.PosixRename(w.path("old"), w.path("renamed")) }},
+		"link":          {"linked", func(w *world) error { return w.client.Link(w.path("old"), w.path("linked")) }},
+		"symlink":       {"pointer", func(w *world) error { return w.client.Symlink("old", w.path("pointer")) }},
+		"chmod":         {"old", func(w *world) error { return w.client.Chmod(w.path("old"), 0o600) }},
+		"relative name": {"old", func(w *world) error { return w.client.Chmod("old", 0o600) }},
+		"empty file": {"empty", func(w *world) error {
+			f, err := w.client.Create(w.path("empty"))
+			if err != nil {
+				return err
+			}
+			return f.Close()
+		}},
+	}
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			w := start(t)
+			if err := os.WriteFile(w.path("old"), []byte("x"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+			if err := w.pending(t, change.path, func() error { return change.call(w) }); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+func TestTheLastWriteOfAFileWaits(t *testing.T) {
+	w := start(t)
+	f, err := w.client.Create(w.path("file"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Two at once: the answer to the first is given when the second is under way.
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := f.WriteAt([]byte("one"), 0); first <- err }()
+	w.await(t, "file")
+	go func() { _, err := f.WriteAt([]byte("two"), 3); second <- err }()
+	if err := <-first; err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case err := <-second:
+		t.Fatalf("the last write was answered before it had settled (%v)", err)
+	default:
+	}
+	close(w.settled)
+	if err := <-second; err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if text, err := os.ReadFile(w.path("file")); err != nil || string(text) != "onetwo" {
+		t.Fatalf("%q, %v", text, err)
+	}
+}
+
+func TestWhatChangesNothingOrFailsWaitsForNobody(t *testing.T) {
+	w := start(t)
+	if err := os.WriteFile(w.path("old"), []byte("x"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.client.Stat(w.path("old")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.client.Mkdir(w.path("old")); err == nil {
+		t.Fatal("a directory was made over a file")
+	}
+	f, err := w.client.Open(w.path("old"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text, err := io.ReadAll(f); err != nil || string(text) != "x" {
+		t.Fatalf("%q, %v", text, err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.client.Mkdir(t.TempDir() + "/outside"); err != nil {
+		t.Fatal(err)
+	}
+	w.copies.mu.Lock()
+	defer w.copies.mu.Unlock()
+	if len(w.wanted) > 0 {
+		t.Fatalf("waited for %q", w.wanted)
+	}
+}
+
+func TestNothingIsAcknowledgedOnceTheServerMayNotServe(t *testing.T) {
+	w := start(t)
+	gone := errors.New("the lease is over")
+	w.mu.Lock()
+	w.forbidden = gone
+	w.mu.Unlock()
+	close(w.settled)
+	if err := w.client.Mkdir(w.path("new")); err == nil {
+		t.Fatal("a change was acknowledged")
+	}
+	if err := <-w.ended; !errors.Is(err, gone) {
+		t.Fatalf("the session ended with %v", err)
+	}
+}
+
+func TestASessionThatEndsLeavesNobodyWaiting(t *testing.T) {
+	w := start(t)
+	done := make(chan error, 1)
+	go func() { done <- w.client.Mkdir(w.path("new")) }()
+	w.await(t, "new")
+	w.client.Close()
+	if err := <-done; err == nil {
+		t.Fatal("acknowledged without its copies")
+	}
+	if err := <-w.ended; err != nil {
+		t.Fatal(err)
+	}
+}
