@@ -58,9 +58,7 @@ guest-up: build ## start a guest that was killed: make guest-up NAME=W3
 demo: lab-up ## break and repair the paper's cluster; RUNS=10 for the paper's number of runs
 	$(SUDO) $(LAB) demo --runs $(RUNS)
 
-test: tools check ## unit tests, scripts of the commands, the mirror on real sshfs and rsync
-
-test-guests: lint lab-up ## lint, deployment and every scenario of molecule/ on the nine guests
+test: tools check lint lab-up ## every test: units, scripts, lint, and the scenarios of molecule/ on the nine guests, which stay up
 	$(SUDO) $(LAB) scenario
 
-.PHONY: help build dist tools check lint lab-up lab-down guest-up demo test test-guests
+.PHONY: help build dist tools check lint lab-up lab-down guest-up demo test

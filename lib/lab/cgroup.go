@@ -97,6 +97,18 @@ func (l *Lab) setFrozen(ctx context.Context, m Member, frozen bool) error {
 	}
 }
 
+// strike ends all processes of the guest at one moment, as a power failure does. A kernel that cannot do that freezes them first.
+func (l *Lab) strike(ctx context.Context, m Member) error {
+	h, err := ourHierarchies()
+	if err != nil {
+		return err
+	}
+	if file := filepath.Join(l.group(h.unified, m), "cgroup.kill"); h.unified != "" && exists(file) {
+		return os.WriteFile(file, []byte("1"), 0)
+	}
+	return l.setFrozen(ctx, m, true)
+}
+
 // isFrozen says what the kernel says, however the guest was frozen.
 func (l *Lab) isFrozen(m Member) bool {
 	h, err := ourHierarchies()
