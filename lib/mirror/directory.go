@@ -15,6 +15,7 @@ import (
 
 	"hafs/lib/change"
 	"hafs/lib/mirror/tree"
+	"hafs/lib/watch"
 )
 
 // Directory is a replica that is reached as a directory: an sshfs mount, or any local one.
@@ -52,12 +53,15 @@ func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 	if err := d.check(whole(changes)); err != nil {
 		return err
 	}
-	g := &gathering{
-		share: d.Share, replica: d.replica, fidelity: d.fidelity, journal: d.journal, limit: newLimiter(d.Workers),
-		special: d.special, progress: d.progress, incomplete: map[string]bool{},
+	g := &beside{replica: d.replica, limit: newLimiter(d.Workers), gathering: &gathering{
+		share: d.Share, fidelity: d.fidelity, journal: d.journal, special: d.special, progress: d.progress, incomplete: map[string]bool{},
+		same: func(path string) (bool, error) { return watch.SameContent(d.Share, d.replica, path) },
+	}}
+	if whole(changes) {
+		g.visited = map[string]struct{}{}
 	}
 	if d.Show == nil {
-		if err := d.move(changes); err != nil {
+		if err := d.mover().move(changes); err != nil {
 			return err
 		}
 	}
@@ -96,27 +100,17 @@ func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 	return nil
 }
 
-func (d *Directory) gather(ctx context.Context, g *gathering, changes []change.Change) {
-	if whole(changes) {
-		g.visited = map[string]struct{}{}
-	}
-	var paths, scans []string
-	for _, c := range changes {
-		switch c.Kind {
-		case change.Barrier:
-		case change.Rescan:
-			paths, scans = append(paths, c.Path, parent(c.Path)), append(scans, c.Path)
-		default: // whatever happened there, even if nothing is left of it, changed the time of its directory
-			paths = append(paths, c.Path, parent(c.Path))
-		}
-	}
+func (d *Directory) gather(ctx context.Context, g *beside, changes []change.Change) {
+	paths, scans := asked(changes)
 	g.looks(ctx, paths)
 	for _, dir := range scans {
 		g.scan(ctx, dir)
 	}
 	g.limit.wait()
 	g.reread(ctx, time.Now())
-	g.otherNames(ctx)
+	if missing := g.otherNames(); len(missing) > 0 {
+		g.looks(ctx, missing)
+	}
 }
 
 // syncFiles is how many files of one batch are synced one by one. An sftp-server does one thing at a time, and a sync takes it a millisecond or

@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/rs/zerolog"
+
 	"hafs/lib/change"
+	"hafs/lib/mirror/tree"
 )
 
 // candidate is something that may have been moved in the share from one path to another, and what is at both paths now.
@@ -32,8 +35,26 @@ func movable(c candidate) bool {
 	return false
 }
 
-// move repeats on the replica what was moved in the share, as far as it is recognised.
-func (d *Directory) move(changes []change.Change) error {
+// mover repeats on the replica what was moved in the share, as far as it is recognised.
+type mover struct {
+	share   *tree.Root
+	journal *journal
+	look    func(path, from string) (at, origin *change.Entry, err error) // what the replica has at both
+	rename  func(from, to string) (bool, error)                           // on the replica
+	log     zerolog.Logger
+}
+
+func (d *Directory) mover() mover {
+	look := func(path, from string) (at, origin *change.Entry, err error) {
+		if at, err = d.replica.Lstat(path); err == nil {
+			origin, err = d.replica.Lstat(from)
+		}
+		return at, origin, err
+	}
+	return mover{d.Share, d.journal, look, d.replica.Move, d.Log}
+}
+
+func (m mover) move(changes []change.Change) error {
 	var paths []string
 	for _, c := range changes {
 		if c.Kind != change.Barrier && c.Path != "." {
@@ -42,38 +63,38 @@ func (d *Directory) move(changes []change.Change) error {
 	}
 	slices.SortFunc(paths, func(a, b string) int { return cmp.Compare(change.Depth(a), change.Depth(b)) })
 	for _, path := range paths {
-		c, err := d.recognise(path)
+		c, err := m.recognise(path)
 		if err != nil {
 			return err
 		}
 		if !movable(c) {
 			continue
 		}
-		moved, err := d.replica.Move(c.from, c.to)
+		moved, err := m.rename(c.from, c.to)
 		if err != nil {
 			return err
 		}
 		if moved {
-			d.Log.Debug().Str("step", "move").Str("from", c.from).Str("to", c.to).Send()
-			d.journal.moved(c.from, c.to)
+			m.log.Debug().Str("step", "move").Str("from", c.from).Str("to", c.to).Send()
+			m.journal.moved(c.from, c.to)
 		}
 	}
 	return nil
 }
 
 // recognise finds where what is at a path was before. It costs the replica nothing as long as that is not known.
-func (d *Directory) recognise(path string) (c candidate, err error) {
+func (m mover) recognise(path string) (c candidate, err error) {
 	c.to = path
-	e, err := d.Share.Lstat(path)
+	e, err := m.share.Lstat(path)
 	if err != nil || e == nil {
 		return c, err
 	}
 	switch e.Kind {
 	case change.Directory:
-		c.from = d.journal.origin(e)
+		c.from = m.journal.origin(e)
 	case change.File:
-		for _, name := range d.journal.others(path, e) {
-			if k, found, _ := d.journal.get(name, e); found && k.size == e.Size && k.mtime == e.Mtime && k.id == identity(e) {
+		for _, name := range m.journal.others(path, e) {
+			if k, found, _ := m.journal.get(name, e); found && k.size == e.Size && k.mtime == e.Mtime && k.id == identity(e) {
 				c.from = name
 			}
 		}
@@ -82,12 +103,9 @@ func (d *Directory) recognise(path string) (c candidate, err error) {
 		return candidate{}, nil
 	}
 	c.share = e
-	if c.shareFrom, err = d.Share.Lstat(c.from); err != nil {
+	if c.shareFrom, err = m.share.Lstat(c.from); err != nil {
 		return c, err
 	}
-	if c.replica, err = d.replica.Lstat(path); err != nil {
-		return c, err
-	}
-	c.replicaOrigin, err = d.replica.Lstat(c.from)
+	c.replica, c.replicaOrigin, err = m.look(path, c.from)
 	return c, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"hafs/lib/change"
+	"hafs/lib/stream"
 )
 
 // replica is one replica with its own queue and goroutine, so that one that hangs holds up no other.
@@ -144,12 +145,16 @@ func (r *replica) batch(ctx context.Context) error {
 	changes, number := r.queue.Take(limit)
 	r.needFull = false
 	r.working = max(1, len(changes))
+	complete := full || r.status.State == Complete
 	r.answeredAt = time.Now()
 	r.mu.Unlock()
 	if full {
 		changes = append([]change.Change{{Kind: change.Rescan, Path: "."}}, barriers(changes)...)
 	}
 	full = whole(changes)
+	if n, is := r.transport.(Numbered); is {
+		n.LeadsTo(stream.Position{Generation: generation, Number: number, Complete: complete})
+	}
 	err := r.transport.Apply(ctx, changes)
 	if ctx.Err() != nil {
 		return ctx.Err()

@@ -59,7 +59,7 @@ func TestTenThousandFilesAtOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long")
 	}
-	for _, kind := range []string{"directory", "rsync"} {
+	for _, kind := range []string{"directory", "rsync", "stream"} {
 		t.Run(kind, func(t *testing.T) {
 			w := newWorld(t, kind)
 			w.run()

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"hafs/lib/change"
+	"hafs/lib/stream"
 )
 
 // Transport makes one replica like the share.
@@ -33,4 +34,10 @@ func whole(changes []change.Change) bool {
 		}
 	}
 	return false
+}
+
+// Numbered is a Transport whose replica keeps the position it has come to.
+type Numbered interface {
+	// LeadsTo tells, before an Apply, which position that one leads to if it succeeds.
+	LeadsTo(stream.Position)
 }

@@ -10,6 +10,7 @@ import (
 
 	"hafs/lib/change"
 	"hafs/lib/mirror/tree"
+	"hafs/lib/stream"
 	"hafs/lib/watch"
 )
 
@@ -31,22 +32,63 @@ func (d *Directory) Verify(ctx context.Context) ([]Difference, error) {
 		return nil, err
 	}
 	v := verification{share: d.Share, replica: d.replica, fidelity: d.fidelity, limit: newLimiter(d.Workers), links: map[fileID][]Pair{}}
+	v.same = func(path string) (bool, error) { return watch.SameContent(d.Share, d.replica, path) }
 	v.compare(ctx, ".")
 	v.limit.wait()
-	v.compareLinks()
+	found, err := v.result(ctx)
 	if v.unread > 0 {
 		d.Log.Warn().Int("links", v.unread).Msg("targets of symbolic links that lead out of the mount cannot be read through it; sshfs has no_contain_symlinks for that")
 	}
+	return found, err
+}
+
+// result is all that was found, in the order of paths.
+func (v *verification) result(ctx context.Context) ([]Difference, error) {
+	v.compareLinks()
 	slices.SortFunc(v.found, func(a, b Difference) int {
 		return cmp.Or(strings.Compare(a.Path, b.Path), strings.Compare(a.Reason, b.Reason))
 	})
 	return v.found, cmp.Or(ctx.Err(), summary(v.problems))
 }
 
+// Verify compares everything, by SHA-256 what is in files, and changes nothing. It does not use what the mirror remembers.
+func (s *Stream) Verify(ctx context.Context) ([]Difference, error) {
+	var found []Difference
+	err := s.call(ctx, func(ctx context.Context) error {
+		if err := s.check(ctx); err != nil {
+			return err
+		}
+		v := verification{share: s.Share, links: map[fileID][]Pair{}}
+		pair := func(o listed, f stream.Found) {
+			v.same = func(string) (bool, error) { return sameSum(s.Share, f) }
+			v.entries(o.path, o.entry, f.Entry)
+		}
+		top, err := s.session.Look([]string{"."}, false)
+		if err != nil {
+			return err
+		}
+		ours, err := s.Share.Lstat(".")
+		if err != nil {
+			return err
+		}
+		pair(listed{".", ours}, top[0])
+		problem := func(_ string, err error) { v.problem(err) }
+		var lost error
+		pairUp(walkShare(ctx, s.Share, ".", problem), listing(s.session, ".", true, &lost), pair, problem)
+		if lost != nil {
+			return lost
+		}
+		found, err = v.result(ctx)
+		return err
+	})
+	return found, err
+}
+
 type verification struct {
 	share, replica *tree.Root
 	fidelity       change.Fidelity
 	limit          *limiter
+	same           func(path string) (bool, error) // compares content
 
 	mu       sync.Mutex
 	found    []Difference
@@ -159,7 +201,7 @@ func (v *verification) differ(path string, share, replica *change.Entry) []strin
 	if share.Kind == change.File {
 		same, err := share.Size == replica.Size, error(nil)
 		if same {
-			same, err = watch.SameContent(v.share, v.replica, path)
+			same, err = v.same(path)
 		}
 		if err != nil {
 			v.problem(err)

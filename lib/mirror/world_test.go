@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -15,13 +18,14 @@ import (
 
 	"hafs/lib/change"
 	"hafs/lib/mirror/tree"
+	"hafs/lib/stream"
 	"hafs/lib/watch"
 )
 
 // world is a share with one replica, watched and mirrored by the real parts in this process.
 type world struct {
 	t       *testing.T
-	kind    string // directory, sshfs or rsync
+	kind    string // directory, sshfs, rsync or stream
 	share   string
 	replica string // as seen from the inside, behind the mount
 	root    *tree.Root
@@ -31,7 +35,7 @@ type world struct {
 
 // worlds runs a test once for each way to a replica.
 func worlds(t *testing.T, play func(t *testing.T, w *world)) {
-	for _, kind := range []string{"directory", "sshfs", "rsync"} {
+	for _, kind := range []string{"directory", "sshfs", "rsync", "stream"} {
 		t.Run(kind, func(t *testing.T) {
 			w := newWorld(t, kind)
 			w.run()
@@ -83,10 +87,29 @@ func (w *world) transport() Transport {
 	switch w.kind {
 	case "rsync":
 		return &Rsync{Share: w.root, Target: w.replica + "/", Log: w.log()}
+	case "stream":
+		return w.stream(&stream.Receiver{Path: w.replica, Cluster: "test", Log: w.log()})
 	case "sshfs":
 		return &Directory{Share: w.root, Path: mountSSHFS(w.t, w.replica), Workers: DefaultWorkers, Sync: true, Log: w.log()}
 	}
 	return &Directory{Share: w.root, Path: w.replica, Workers: DefaultWorkers, Sync: true, Log: w.log()}
+}
+
+// stream makes a stream to a receiver in this process.
+func (w *world) stream(r *stream.Receiver) *Stream {
+	return &Stream{Share: w.root, Open: w.dial(r), Cluster: "test", Self: "here", Sync: true, Log: w.log()}
+}
+
+// dial opens pipes to a receiver. It has ended when the test has.
+func (w *world) dial(r *stream.Receiver) func(context.Context) (io.ReadWriteCloser, error) {
+	ctx, stop := context.WithCancel(context.Background())
+	var serving sync.WaitGroup
+	w.t.Cleanup(func() { stop(); serving.Wait() })
+	return func(context.Context) (io.ReadWriteCloser, error) {
+		here, there := net.Pipe()
+		serving.Go(func() { _ = r.Serve(ctx, there) })
+		return here, nil
+	}
 }
 
 // mountSSHFS mounts a directory by sshfs, with an sftp-server of this machine on the other end of a pipe instead of ssh.

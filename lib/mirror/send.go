@@ -1,0 +1,149 @@
+package mirror
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"hafs/lib/change"
+	"hafs/lib/mirror/tree"
+	"hafs/lib/stream"
+)
+
+// sending sends steps in one batch. What the replica has then is noted when it has said so.
+type sending struct {
+	share    *tree.Root
+	journal  *journal
+	batch    *stream.Batch
+	progress func()
+	notes    []note
+	problems []error // of files of the share
+}
+
+// note is what a step makes true.
+type note struct {
+	number int // of the step in the batch
+	step   Step
+	entry  *change.Entry
+	hash   uint64
+}
+
+// all sends all steps, one after the other; no answer is waited for. An error means that the session is over.
+func (s *sending) all(steps []Step) error {
+	for _, step := range steps {
+		if s.batch.Full() && step.Op < Delete {
+			continue
+		}
+		if err := s.one(step); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var streamOps = map[Op]stream.Op{
+	MakeDirectory: stream.OpMakeDirectory, MakeSymlink: stream.OpSymlink, SetAttributes: stream.OpAttributes, Link: stream.OpLink,
+	Delete: stream.OpDelete, Finish: stream.OpFinish,
+}
+
+func (s *sending) one(step Step) error {
+	told := stream.Step{Path: step.Path, From: step.From, Aside: step.Aside(), Entry: step.Source}
+	switch step.Op {
+	case Write:
+		return s.write(step, told)
+	case MakeDirectory:
+		told.Aside = step.Replica != nil
+	case Finish:
+		e, err := s.share.Lstat(step.Path)
+		if err != nil {
+			s.problems = append(s.problems, err)
+		}
+		if err != nil || !isDirectory(e) {
+			return nil
+		}
+		told.Entry = e
+	}
+	number, err := s.batch.Step(streamOps[step.Op], told)
+	s.notes = append(s.notes, note{number: number, step: step, entry: step.Source})
+	return err
+}
+
+func (s *sending) write(step Step, told stream.Step) error {
+	file, err := s.share.OpenFile(step.Path)
+	if tree.Absent(err) || errors.Is(err, unix.ELOOP) || errors.Is(err, tree.ErrNotRegular) {
+		return nil // something else is there by now, and an event tells of it
+	}
+	if err != nil {
+		s.problems = append(s.problems, err)
+		return nil
+	}
+	defer file.Close()
+	if step.Source.Size <= stream.SmallBytes {
+		small := &memory{}
+		e, hash, err := copyStable(file, small, s.progress)
+		if err == nil {
+			told.Entry, told.Data = e, small.data
+			number, err := s.batch.Step(stream.OpWrite, told)
+			s.notes = append(s.notes, note{number, step, e, hash})
+			return err
+		}
+		if !errors.Is(err, errLarge) {
+			s.problems = append(s.problems, err)
+			return nil
+		}
+	}
+	return s.writeLarge(file, step, told)
+}
+
+// writeLarge sends a file in pieces, and only those the replica does not have if it has an older version.
+func (s *sending) writeLarge(file *os.File, step Step, told stream.Step) (err error) {
+	parts := &parts{batch: s.batch}
+	if worthHashing(step) {
+		if parts.blocks, err = s.batch.Blocks(step.Path); err != nil {
+			return err
+		}
+		told.Blocks = len(parts.blocks) > 0
+	}
+	number, err := s.batch.Step(stream.OpWriteLarge, told)
+	if err != nil {
+		return err
+	}
+	e, hash, err := copyStable(file, parts, s.progress)
+	if parts.lost != nil {
+		return parts.lost
+	}
+	if err != nil {
+		s.problems = append(s.problems, err)
+		return s.batch.GiveUp()
+	}
+	s.notes = append(s.notes, note{number, step, e, hash})
+	return s.batch.Done(e)
+}
+
+// noted notes what a batch has made true, in the order it was done.
+func (s *sending) noted(r stream.Result) {
+	for _, n := range s.notes {
+		path := n.step.Path
+		if n.step.Op == MakeDirectory {
+			s.journal.drop(path)
+		}
+		if !r.Done(n.number) {
+			continue
+		}
+		switch n.step.Op {
+		case MakeDirectory:
+			s.journal.directory(path, n.entry)
+		case Write:
+			s.journal.written(path, n.entry, n.hash)
+		case MakeSymlink:
+			s.journal.same(path, n.entry)
+		case SetAttributes:
+			if n.entry.Kind == change.File {
+				s.journal.keep(path, n.entry)
+			}
+		case Link:
+			s.journal.linked(n.step.From, path, n.entry)
+		}
+	}
+}

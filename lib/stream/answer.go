@@ -1,0 +1,150 @@
+package stream
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"io"
+	"slices"
+
+	"hafs/lib/change"
+	"hafs/lib/mirror/tree"
+)
+
+// answerBytes is about how large the parts of a listing are.
+const answerBytes = 64 << 10
+
+// answer is a listing on its way to the sender, in frames of bounded size.
+type answer struct {
+	s      *serving
+	body   []byte
+	before string
+}
+
+func (s *serving) answer() *answer { return &answer{s: s, body: []byte{0}} }
+
+func (a *answer) add(f Found) error {
+	a.body = appendFound(a.body, a.before, f)
+	a.before = f.Path
+	if len(a.body) < answerBytes {
+		return nil
+	}
+	err := a.s.send(kindEntries, a.body)
+	a.body, a.before = append(a.body[:0], 0), ""
+	return err
+}
+
+func (a *answer) end() error {
+	a.body[0] = 1
+	return a.s.reply(kindEntries, a.body)
+}
+
+func (s *serving) look(body []byte) error {
+	paths, sums, err := cutPaths(body)
+	if err != nil {
+		return err
+	}
+	a := s.answer()
+	for _, path := range paths {
+		e, err := s.root.Lstat(path)
+		if err := a.add(s.found(path, e, err, sums)); err != nil {
+			return err
+		}
+	}
+	return a.end()
+}
+
+func (s *serving) found(path string, e *change.Entry, err error, sums bool) Found {
+	f := Found{Path: path, Entry: e}
+	if err == nil && sums && e != nil && e.Kind == change.File {
+		f.Sum, err = SumOf(s.root, path)
+	}
+	if err != nil {
+		p := problem(err)
+		f.Problem = &p
+	}
+	return f
+}
+
+// SumOf reads a file.
+func SumOf(root *tree.Root, path string) (*Sum, error) {
+	f, err := root.OpenFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	hash := sha256.New()
+	if _, err := io.Copy(hash, f); err != nil {
+		return nil, err
+	}
+	return (*Sum)(hash.Sum(nil)), nil
+}
+
+func (s *serving) list(body []byte) error {
+	paths, sums, err := cutPaths(body)
+	if err != nil {
+		return err
+	}
+	if len(paths) != 1 {
+		return fmt.Errorf("%w: a listing of %d directories", ErrFrame, len(paths))
+	}
+	a := s.answer()
+	if err := s.below(a, paths[0], sums); err != nil {
+		return err
+	}
+	return a.end()
+}
+
+// below lists what is in a directory and below it. The names of one directory are in memory, and of those above it.
+func (s *serving) below(a *answer, dir string, sums bool) error {
+	d, err := s.root.Dir(dir)
+	if tree.Absent(err) {
+		return nil
+	}
+	var names []string
+	if err == nil {
+		defer d.Close()
+		names, err = d.List()
+	}
+	if tree.Absent(err) {
+		return nil
+	}
+	if err != nil {
+		return a.add(s.found(dir, nil, err, false))
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		path := change.Join(dir, name)
+		e, err := d.Lstat(name)
+		if e == nil && err == nil {
+			continue
+		}
+		if err := a.add(s.found(path, e, err, sums)); err != nil {
+			return err
+		}
+		if e != nil && e.Kind == change.Directory {
+			if err := s.below(a, path, sums); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (s *serving) move(body []byte) error {
+	step, err := cutStep(body)
+	if err == nil {
+		err = step.check(OpDelete) // two paths are all there is
+	}
+	if err == nil && step.From == "" {
+		err = fmt.Errorf("%w: move from nowhere", ErrFrame)
+	}
+	if err != nil {
+		return err
+	}
+	moved, err := s.root.Move(step.From, step.Path)
+	p := Problem{}
+	if err != nil {
+		p = problem(err)
+	}
+	return s.reply(kindMoved, appendProblem(appendBool(appendBool(nil, moved), err != nil), p))
+}

@@ -1,0 +1,231 @@
+package stream
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"sync"
+
+	"hafs/lib/change"
+	"hafs/lib/mirror/tree"
+)
+
+// carrying is a batch that is being carried out. Small files are written side by side; before any other step they are waited for.
+type carrying struct {
+	*serving
+	sync   bool
+	steps  int
+	places chan struct{}
+	done   sync.WaitGroup
+
+	mu     sync.Mutex
+	result Result
+	lost   bool // the file system does not answer: do nothing more
+	told   bool // that there is no room
+}
+
+func (s *serving) batch(body []byte) error {
+	c := cutter{rest: body}
+	b := &carrying{serving: s, sync: c.bool()}
+	if err := c.end(); err != nil {
+		return err
+	}
+	workers := s.Workers
+	if workers == 0 {
+		workers = DefaultWorkers
+	}
+	b.places = make(chan struct{}, workers)
+	defer b.done.Wait()
+	for {
+		f, err := s.next()
+		if err == io.EOF {
+			err = &lostStream{io.ErrUnexpectedEOF}
+		}
+		if err != nil {
+			return err
+		}
+		switch {
+		case f.kind == kindEnd:
+			return b.end(f.body)
+		case f.kind == kindHashes:
+			b.done.Wait()
+			err = s.hashes(f.body)
+		case f.kind >= kindStep:
+			err = b.step(Op(f.kind-kindStep), f.body)
+		default:
+			err = fmt.Errorf("%w: kind %d within a batch", ErrFrame, f.kind)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+func (b *carrying) end(body []byte) error {
+	b.done.Wait()
+	position, err := cutPosition(body)
+	if err != nil {
+		return err
+	}
+	if err := b.allowed(); err != nil {
+		return err
+	}
+	if b.result.Count == 0 && position != nil && b.Note != nil {
+		if err := b.Note(*position); err != nil {
+			return fmt.Errorf("note the position: %w", err)
+		}
+	}
+	return b.reply(kindResult, appendResult(nil, b.result))
+}
+
+// step does one step. Its error ends the session; that the step failed is part of the result.
+func (b *carrying) step(op Op, body []byte) error {
+	s, err := cutStep(body)
+	if err == nil {
+		err = s.check(op)
+	}
+	if err != nil {
+		return err
+	}
+	number := b.steps
+	b.steps++
+	if b.stopped(op) {
+		b.mu.Lock()
+		b.result.fail(number, nil)
+		b.mu.Unlock()
+		if op == OpWriteLarge {
+			return b.skipContent()
+		}
+		return b.tell()
+	}
+	if op == OpWrite {
+		b.places <- struct{}{}
+		b.done.Go(func() {
+			defer func() { <-b.places }()
+			b.failed(number, b.write(s))
+		})
+		return b.tell()
+	}
+	b.done.Wait()
+	if op == OpWriteLarge {
+		err, lost := b.writeLarge(s)
+		if lost != nil {
+			return lost
+		}
+		b.failed(number, err)
+		return b.tell()
+	}
+	b.failed(number, b.carry(op, s))
+	return b.tell()
+}
+
+// tell says at once that there is no room, so that no more content is sent.
+func (b *carrying) tell() error {
+	b.mu.Lock()
+	full := b.result.Full && !b.told
+	b.told = b.told || full
+	b.mu.Unlock()
+	if full {
+		return b.reply(kindFull)
+	}
+	return nil
+}
+
+// stopped says whether a step is not even tried: without room, deletes and what follows them still are.
+func (b *carrying) stopped(op Op) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.lost || b.result.Full && op < OpDelete
+}
+
+// failed notes what became of a step.
+func (b *carrying) failed(number int, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err == nil {
+		return
+	}
+	b.result.fail(number, err)
+	b.result.Full = b.result.Full || tree.Full(err)
+	b.lost = b.lost || tree.Lost(err)
+}
+
+// carry does the steps that need no content.
+func (b *carrying) carry(op Op, s Step) error {
+	dir, name := change.Split(s.Path)
+	to, err := b.root.Dir(dir)
+	if tree.Absent(err) && (op == OpDelete || op == OpFinish) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer to.Close()
+	switch op {
+	case OpMakeDirectory:
+		if s.Aside {
+			if err := to.RemoveTree(name); err != nil {
+				return err
+			}
+		}
+		return to.MakeDirectory(name)
+	case OpSymlink:
+		temporary, err := to.MakeSymlink(s.Entry, false)
+		if err != nil {
+			return err
+		}
+		return to.Publish(temporary, name, s.Aside)
+	case OpAttributes:
+		return to.SetAttributes(name, s.Entry, nil, false)
+	case OpLink:
+		return b.link(to, name, s)
+	case OpDelete:
+		return to.RemoveTree(name)
+	case OpFinish:
+		have, err := to.Lstat(name)
+		if err != nil || have == nil || have.Kind != change.Directory {
+			return err
+		}
+		return to.SetAttributes(name, s.Entry, have, false)
+	}
+	return fmt.Errorf("no such step: %d", op)
+}
+
+// link makes another name for a file. A file system that cannot do that gets a copy.
+func (b *carrying) link(to *tree.Dir, name string, s Step) error {
+	dir, file := change.Split(s.From)
+	from, err := b.root.Dir(dir)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	temporary, err := to.MakeLink(from, file)
+	if err != nil && tree.NoLinks(err) {
+		b.Log.Warn().Err(err).Str("path", s.Path).Msg("this replica takes no hard links: each name gets a copy of its own")
+		temporary, err = b.copy(to, from, file)
+	}
+	if err != nil {
+		return err
+	}
+	if err := to.Publish(temporary, name, s.Aside); err != nil {
+		return err
+	}
+	to.Discard(temporary) // renaming one name of a file over another does nothing
+	return nil
+}
+
+func (b *carrying) copy(to, from *tree.Dir, file string) (string, error) {
+	source, err := from.OpenFile(file)
+	if err != nil {
+		return "", err
+	}
+	defer source.Close()
+	e, err := tree.Stat(source)
+	if err != nil {
+		return "", err
+	}
+	return to.WriteTemporary(e.Mode, b.sync, func(f *os.File) (*change.Entry, error) {
+		_, err := io.Copy(f, source)
+		return e, err
+	})
+}

@@ -1,0 +1,203 @@
+package stream
+
+import (
+	"encoding/binary"
+	"fmt"
+	"syscall"
+
+	"hafs/lib/change"
+)
+
+// Hello is what a sender says first.
+type Hello struct {
+	Cluster    string
+	Generation uint64 // of the record the sender acts in; 0: none
+	Name       string // of the sender
+	Marker     []byte // of the share; nil: it has none
+	Unmarked   bool   // the replica may have none too
+}
+
+// Position says how far a replica has come.
+type Position struct {
+	Generation uint64
+	Number     uint64 // every change up to this one is on the replica
+	Complete   bool   // and everything was compared once: the replica is fit to succeed the share
+}
+
+// Step is something for the receiver to do.
+type Step struct {
+	Path  string
+	From  string // of OpLink and of a move: the path of what is there now
+	Aside bool   // what has the name must first be taken out of the way: one of the two is a directory
+	// Blocks says that the content starts as that of the file of this name, whose hashes were asked for just before.
+	Blocks bool
+	Entry  *change.Entry // what is to be there
+	Data   []byte        // all of a small file's content; of a large one it follows
+}
+
+// Op is what a Step does.
+type Op byte
+
+const (
+	OpMakeDirectory Op = iota
+	OpWrite            // Entry and Data
+	OpWriteLarge       // followed by data; Entry is what it will probably be
+	OpSymlink
+	OpAttributes
+	OpLink
+	OpDelete
+	OpFinish // attributes of a directory
+	lastOp   = OpFinish
+)
+
+const (
+	flagAside = 1 << iota
+	flagBlocks
+)
+
+// appendStep writes all but the data, which comes last.
+func appendStep(b []byte, s Step) []byte {
+	flags := byte(0)
+	if s.Aside {
+		flags |= flagAside
+	}
+	if s.Blocks {
+		flags |= flagBlocks
+	}
+	b = appendText(append(b, flags), s.Path)
+	return appendEntry(appendText(b, s.From), s.Entry)
+}
+
+func cutStep(body []byte) (Step, error) {
+	c := cutter{rest: body}
+	flags := c.uint8()
+	if flags&^(flagAside|flagBlocks) != 0 {
+		c.fail("unknown flags %x", flags)
+	}
+	s := Step{Aside: flags&flagAside != 0, Blocks: flags&flagBlocks != 0, Path: c.path()}
+	if s.From = c.text(); s.From != "" {
+		c.checked(s.From)
+	}
+	s.Entry = c.entry()
+	s.Data = c.rest
+	return s, c.err
+}
+
+// check refuses steps that lack something or make no sense.
+func (s Step) check(op Op) error {
+	needs := map[Op]change.FileKind{
+		OpMakeDirectory: change.Directory, OpWrite: change.File, OpWriteLarge: change.File, OpSymlink: change.Symlink, OpFinish: change.Directory,
+	}[op]
+	switch {
+	case op > lastOp:
+		return fmt.Errorf("%w: no step %d", ErrFrame, op)
+	case s.Path == "." && op != OpFinish, s.From == ".":
+		return fmt.Errorf("%w: step %d on the replica itself", ErrFrame, op)
+	case needs != "" && (s.Entry == nil || s.Entry.Kind != needs), op == OpAttributes && s.Entry == nil:
+		return fmt.Errorf("%w: step %d on %q without its entry", ErrFrame, op, s.Path)
+	case op == OpLink && s.From == "":
+		return fmt.Errorf("%w: link %q to nothing", ErrFrame, s.Path)
+	case len(s.Data) > 0 && op != OpWrite:
+		return fmt.Errorf("%w: step %d with data", ErrFrame, op)
+	}
+	return nil
+}
+
+func appendHello(b []byte, h Hello) []byte {
+	b = binary.BigEndian.AppendUint16(b, Version)
+	b = binary.BigEndian.AppendUint64(appendText(b, h.Cluster), h.Generation)
+	b = appendBool(appendBool(appendText(b, h.Name), h.Unmarked), h.Marker != nil)
+	return appendText(b, string(h.Marker))
+}
+
+// cutVersion is the first of the body of hello and welcome. If it is another, nothing else of it is understood.
+func (c *cutter) version(self, other string) {
+	if v := c.uint16(); c.err == nil && v != Version {
+		c.err = fmt.Errorf("the %s speaks version %d of the stream, the %s version %d", other, v, self, Version)
+	}
+}
+
+func cutHello(body []byte) (Hello, error) {
+	c := cutter{rest: body}
+	c.version("receiver", "sender")
+	h := Hello{Cluster: c.text(), Generation: c.uint64(), Name: c.text(), Unmarked: c.bool()}
+	marked := c.bool()
+	if marker := c.text(); marked {
+		h.Marker = []byte(marker)
+	} else if marker != "" {
+		c.fail("a marker that is none")
+	}
+	return h, c.end()
+}
+
+func appendWelcome(b []byte, cluster string) []byte {
+	return appendText(binary.BigEndian.AppendUint16(b, Version), cluster)
+}
+
+func cutWelcome(body []byte) (cluster string, err error) {
+	c := cutter{rest: body}
+	c.version("sender", "receiver")
+	cluster = c.text()
+	return cluster, c.end()
+}
+
+func appendPaths(b []byte, sums bool, paths []string) []byte {
+	b = appendBool(b, sums)
+	for _, p := range paths {
+		b = appendText(b, p)
+	}
+	return b
+}
+
+func cutPaths(body []byte) (paths []string, sums bool, err error) {
+	c := cutter{rest: body}
+	sums = c.bool()
+	for c.err == nil && len(c.rest) > 0 {
+		paths = append(paths, c.path())
+	}
+	return paths, sums, c.err
+}
+
+func appendPosition(b []byte, p *Position) []byte {
+	if p == nil {
+		return appendBool(b, false)
+	}
+	b = binary.BigEndian.AppendUint64(appendBool(b, true), p.Generation)
+	return appendBool(binary.BigEndian.AppendUint64(b, p.Number), p.Complete)
+}
+
+func cutPosition(body []byte) (*Position, error) {
+	c := cutter{rest: body}
+	var p *Position
+	if c.bool() {
+		p = &Position{Generation: c.uint64(), Number: c.uint64(), Complete: c.bool()}
+	}
+	return p, c.end()
+}
+
+// Problem is an error on the receiver's side. It unwraps to the errno it came from.
+type Problem struct {
+	Text  string
+	Errno syscall.Errno // 0: it was none
+}
+
+func (p Problem) Error() string { return p.Text }
+
+func (p Problem) Unwrap() error {
+	if p.Errno == 0 {
+		return nil
+	}
+	return p.Errno
+}
+
+const maxProblemText = 1024
+
+func appendProblem(b []byte, p Problem) []byte {
+	b = binary.BigEndian.AppendUint32(b, uint32(p.Errno))
+	return appendText(b, p.Text[:min(len(p.Text), maxProblemText)])
+}
+
+func (c *cutter) problem() Problem {
+	errno := syscall.Errno(c.uint32())
+	return Problem{c.text(), errno}
+}

@@ -1,0 +1,253 @@
+package stream
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
+
+	"hafs/lib/change"
+	"hafs/lib/mirror/tree"
+)
+
+// Receiver carries out on a replica what senders tell it.
+type Receiver struct {
+	Path    string // of the replica
+	Cluster string
+	// Allowed, when set, is asked before each batch or move, and before a batch is answered. An error ends the session.
+	Allowed func() error
+	// Note, when set, is told the position that a batch led to, after all of it was done.
+	Note    func(Position) error
+	Before  func(step string) error // of tree.Root, for tests
+	Workers int                     // small files written side by side; 0: DefaultWorkers
+	Log     zerolog.Logger
+
+	mu      sync.Mutex
+	current *serving
+}
+
+// DefaultWorkers is how many syncs may be under way at once: the file system makes them one.
+const DefaultWorkers = 8
+
+// serving is one session.
+type serving struct {
+	*Receiver
+	conn   io.ReadWriteCloser
+	in     *bufio.Reader
+	out    *bufio.Writer
+	ended  chan struct{}
+	root   *tree.Root
+	hello  Hello
+	marker *change.Entry // when its bytes were read
+	hashed *change.Entry // the file whose blocks were told last
+	path   string        // of that file
+}
+
+// Serve serves one sender until the stream or the context ends. A session that is still there is ended first: what is left of it in the
+// stream must not be done after the new one has looked. Without an error the stream ended between two requests.
+func (r *Receiver) Serve(ctx context.Context, conn io.ReadWriteCloser) error {
+	s := &serving{
+		Receiver: r, conn: conn, in: bufio.NewReaderSize(conn, bufferBytes), out: bufio.NewWriterSize(conn, bufferBytes), ended: make(chan struct{}),
+	}
+	defer close(s.ended)
+	defer conn.Close()
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	err := s.takeOver(ctx)
+	if err == nil {
+		err = s.serve()
+	}
+	if s.root != nil {
+		s.root.Close()
+	}
+	if err == nil || errors.Is(err, io.EOF) {
+		return ctx.Err()
+	}
+	var lost *lostStream
+	if !errors.As(err, &lost) {
+		_ = s.reply(kindRefusal, appendText(nil, err.Error()))
+	}
+	return err
+}
+
+// lostStream is an error of the stream itself: nobody is there to be told.
+type lostStream struct{ error }
+
+func (l *lostStream) Unwrap() error { return l.error }
+
+// takeOver ends the session before this one and waits until it does nothing more.
+func (r *serving) takeOver(ctx context.Context) error {
+	r.mu.Lock()
+	before := r.current
+	r.current = r
+	r.mu.Unlock()
+	if before == nil {
+		return nil
+	}
+	before.conn.Close()
+	select {
+	case <-before.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *serving) serve() error {
+	if err := s.greet(); err != nil {
+		return err
+	}
+	for {
+		f, err := s.next()
+		if err != nil {
+			return err
+		}
+		if err := s.handle(f); err != nil {
+			return err
+		}
+	}
+}
+
+func (s *serving) next() (frame, error) {
+	f, err := readFrame(s.in)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, ErrFrame) {
+		err = &lostStream{err}
+	}
+	return f, err
+}
+
+func (s *serving) handle(f frame) error {
+	switch f.kind {
+	case kindLook, kindList, kindHashes:
+		if err := s.check(); err != nil {
+			return err
+		}
+	case kindMove, kindBegin:
+		if err := errors.Join(s.check(), s.allowed()); err != nil {
+			return err
+		}
+	}
+	switch f.kind {
+	case kindLook:
+		return s.look(f.body)
+	case kindList:
+		return s.list(f.body)
+	case kindHashes:
+		return s.hashes(f.body)
+	case kindMove:
+		return s.move(f.body)
+	case kindBegin:
+		return s.batch(f.body)
+	}
+	return fmt.Errorf("%w: unexpected kind %d", ErrFrame, f.kind)
+}
+
+func (s *serving) greet() error {
+	f, err := s.next()
+	if err != nil {
+		return err
+	}
+	if f.kind != kindHello {
+		return fmt.Errorf("%w: the first one is no greeting", ErrFrame)
+	}
+	if s.hello, err = cutHello(f.body); err != nil {
+		return err
+	}
+	if s.hello.Cluster != s.Cluster {
+		return fmt.Errorf("the share is of cluster %q, the replica of %q", s.hello.Cluster, s.Cluster)
+	}
+	if err := s.allowed(); err != nil {
+		return err
+	}
+	if s.root, err = tree.Open(s.Path); err != nil {
+		return fmt.Errorf("open replica: %w", err)
+	}
+	s.root.Before = s.Before
+	if err := s.lock(); err != nil {
+		return err
+	}
+	if err := s.check(); err != nil {
+		return err
+	}
+	s.Log.Debug().Str("from", s.hello.Name).Uint64("generation", s.hello.Generation).Msg("stream")
+	return s.reply(kindWelcome, appendWelcome(nil, s.Cluster))
+}
+
+const (
+	lockWait  = 2 * time.Second
+	lockEvery = 5 * time.Millisecond
+)
+
+// lock makes sure that no other process works on the replica for a stream: one that lost its sender ends soon.
+func (s *serving) lock() error {
+	for deadline := time.Now().Add(lockWait); ; time.Sleep(lockEvery) {
+		err := unix.Flock(s.root.Descriptor(), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			return nil
+		}
+		if err != unix.EWOULDBLOCK && err != unix.EINTR || time.Now().After(deadline) {
+			return fmt.Errorf("another session still works on %s: %w", s.Path, err)
+		}
+	}
+}
+
+// check makes sure that the replica is still the one that was greeted for.
+func (s *serving) check() error {
+	if err := s.root.StillThere(); err != nil {
+		return err
+	}
+	e, err := s.root.Lstat(change.Marker)
+	if err != nil {
+		return err
+	}
+	if c := s.marker; c != nil && e != nil && e.Kind == c.Kind && e.Size == c.Size && e.Mtime == c.Mtime && e.Ctime == c.Ctime && e.Ino == c.Ino {
+		return nil
+	}
+	replica, err := s.root.Marker()
+	if err != nil {
+		return fmt.Errorf("read the replica's marker: %w", err)
+	}
+	if replica == nil && s.hello.Marker == nil && s.hello.Unmarked {
+		return nil
+	}
+	switch {
+	case s.hello.Marker == nil:
+		return fmt.Errorf("the share has no marker %s", change.Marker)
+	case replica == nil:
+		return fmt.Errorf("%s: the replica has no marker %s: it is not mounted, or it was never prepared", s.Path, change.Marker)
+	case !bytes.Equal(replica, s.hello.Marker):
+		return fmt.Errorf("%s: the replica's marker says %q, the share's %q", s.Path, replica, s.hello.Marker)
+	}
+	s.marker = e
+	return nil
+}
+
+func (s *serving) allowed() error {
+	if s.Allowed == nil {
+		return nil
+	}
+	return s.Allowed()
+}
+
+func (s *serving) send(k kind, body ...[]byte) error {
+	if _, err := s.out.Write(appendFrame(nil, k, body...)); err != nil {
+		return &lostStream{err}
+	}
+	return nil
+}
+
+func (s *serving) reply(k kind, body ...[]byte) error {
+	if err := s.send(k, body...); err != nil {
+		return err
+	}
+	if err := s.out.Flush(); err != nil {
+		return &lostStream{err}
+	}
+	return nil
+}
