@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 
 	"github.com/coreos/go-systemd/v22/activation"
 
+	"hafs/lib/config"
+	"hafs/lib/dial"
 	"hafs/lib/mirror"
 	"hafs/lib/record"
 	"hafs/lib/socket"
@@ -34,9 +37,19 @@ func (c *runCommand) serve(ctx context.Context) error {
 	defer share.Close()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	followed := following{store: store, now: r}
 	m := &mirror.Mirror{Share: share, StatusFile: settings.Run("mirror.json"), Every: c.Every, Log: log}
 	m.Transport = func(w mirror.Wanted) mirror.Transport {
-		return c.transport(share, w, true, settings.RsyncBandwidth, log)
+		if w.Transport != mirror.StreamTransport {
+			return c.transport(share, w, true, settings.RsyncBandwidth, log)
+		}
+		return &mirror.Stream{
+			Share: share, Cluster: r.Cluster, Self: settings.Name, Sync: !c.NoSync, Log: log.With().Str("replica", w.Name).Logger(),
+			Open: func(ctx context.Context) (io.ReadWriteCloser, error) {
+				return dial.Open(ctx, settings.Run("dial.sock"), w.Target, []string{"stream"})
+			},
+			Generation: func() uint64 { return followed.record().Generation },
+		}
 	}
 	m.Start(ctx)
 	in, listener, err := inherited(settings.Run("mirror.sock"))
@@ -45,6 +58,12 @@ func (c *runCommand) serve(ctx context.Context) error {
 	}
 	defer listener.Close()
 	go m.Serve(listener)
+	sessions, err := socket.Listen(settings.Run("sessions.sock"))
+	if err != nil {
+		return err
+	}
+	defer sessions.Close()
+	go newReceiving(settings, &followed, m, share.Name, log).accept(ctx, sessions)
 	records, err := store.Follow(ctx)
 	if err != nil {
 		return err
@@ -52,6 +71,7 @@ func (c *runCommand) serve(ctx context.Context) error {
 	ended := make(chan error, 1)
 	go func() { ended <- c.feed(ctx, m, in) }()
 	system.Ready(ctx, func() bool { return m.Status().PID != 0 }) // a mirror that is stuck does not answer
+	streams := settings.Transport == config.TransportStream
 	for {
 		select {
 		case r, open := <-records:
@@ -61,9 +81,9 @@ func (c *runCommand) serve(ctx context.Context) error {
 			if mirror.Share(r, settings.Name) != share.Name {
 				return fmt.Errorf("generation %d replicates another directory: start again", r.Generation)
 			}
-			log.Info().Uint64("generation", r.Generation).Int("replicas", len(mirror.Replicas(r, settings.Name))).Msg("following the record")
-			m.Keep(r.Generation, mirror.Replicas(r, settings.Name))
-			m.CompareAll()
+			wanted := mirror.Replicas(r, settings.Name, streams)
+			log.Info().Uint64("generation", r.Generation).Int("replicas", len(wanted)).Msg("following the record")
+			m.Keep(r.Generation, wanted)
 		case err := <-ended:
 			if err == nil && ctx.Err() == nil {
 				err = errors.New("the changes ended: hafs-watch should keep its end of the pipe open")

@@ -78,7 +78,7 @@ func byRecord(common *command.Common) (config.Settings, string, []mirror.Wanted,
 	if err != nil {
 		return settings, "", nil, err
 	}
-	return settings, mirror.Share(r, settings.Name), mirror.Replicas(r, settings.Name), nil
+	return settings, mirror.Share(r, settings.Name), mirror.Replicas(r, settings.Name, settings.Transport == config.TransportStream), nil
 }
 
 func openShare(share string) (*tree.Root, error) {

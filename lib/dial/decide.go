@@ -63,8 +63,8 @@ func Resolve(r record.Record, host string) (record.Server, error) {
 	return s, nil
 }
 
-// StillMeant says whether a session that was opened in one generation is right in another: the host name stands for the same server, and the
-// two have the same roles towards each other.
+// StillMeant says whether a session that was opened in one generation is right in another: the host name stands for the same server, and
+// whoever fed that one still does.
 func StillMeant(opened, now record.Record, self, host string) bool {
 	before, err := Resolve(opened, host)
 	if err != nil {
@@ -74,7 +74,7 @@ func StillMeant(opened, now record.Record, self, host string) bool {
 	if err != nil || before != after {
 		return false
 	}
-	return opened.Role(self) == now.Role(self) && gate.Feeder(opened, before.Name) == gate.Feeder(now, after.Name)
+	return gate.Feeder(opened, before.Name) == gate.Feeder(now, after.Name)
 }
 
 // Order is the command line to send to the peer's hafs-gate for what sshfs or rsync wants to run on a host.

@@ -33,12 +33,12 @@ func (b *Bench) Fill(ctx context.Context, on string, files, bytesEach int) error
 	return b.run(ctx, on, programOn, "fill", "/system/management", fmt.Sprint(files), fmt.Sprint(bytesEach))
 }
 
-func (b *Bench) startClient(ctx context.Context) (*client, error) {
-	m, err := lab.Find(b.Client)
+func (b *Bench) startClient(ctx context.Context, on string) (*client, error) {
+	m, err := lab.Find(on)
 	if err != nil {
 		return nil, err
 	}
-	id := fmt.Sprintf("%s-%s-%d", clientWork, b.Client, time.Now().UnixMilli())
+	id := fmt.Sprintf("%s-%s-%d", clientWork, on, time.Now().UnixMilli())
 	c := &client{directory: "/system/" + id}
 	log := onGuest + "/" + id + ".jsonl"
 	working, end := context.WithCancel(ctx)
@@ -62,7 +62,7 @@ func (b *Bench) startClient(ctx context.Context) (*client, error) {
 		once.Do(func() {
 			end()
 			if err = <-ended; err != nil {
-				err = fmt.Errorf("client on %s: %w", b.Client, err)
+				err = fmt.Errorf("client on %s: %w", on, err)
 				return
 			}
 			ops, err = b.readLog(m, log)

@@ -80,7 +80,7 @@ func (b *Bench) Trial(ctx context.Context, how How, names ...string) (Run, error
 		return Run{}, fmt.Errorf("before the failure: %w", err)
 	}
 	run := Run{Failed: join(names), Role: string(before.Role(names[0])), How: string(how)}
-	client, err := b.startClient(ctx)
+	client, err := b.startClient(ctx, b.Client)
 	if err != nil {
 		return run, err
 	}

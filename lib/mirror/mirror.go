@@ -74,8 +74,8 @@ func (m *Mirror) Start(ctx context.Context) {
 // Gone gives the error that ended the mirror: the share is gone.
 func (m *Mirror) Gone() <-chan error { return m.gone }
 
-// Keep makes the replicas those of a generation. A replica that was there before goes on, and stays complete while everything is compared
-// once in the new generation; one that is not wanted any more is left alone, even if it hangs.
+// Keep makes the replicas those of a generation. A replica that was there before goes on as it is: that the record changed says nothing about
+// what it holds. A new one begins with a comparison of everything; one that is not wanted any more is left alone, even if it hangs.
 func (m *Mirror) Keep(generation uint64, wanted []Wanted) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -83,6 +83,7 @@ func (m *Mirror) Keep(generation uint64, wanted []Wanted) {
 	var kept []*running
 	for _, r := range m.replicas {
 		if slices.Contains(wanted, r.wanted) {
+			r.follow(generation)
 			kept = append(kept, r)
 		} else {
 			r.stop()
@@ -90,22 +91,17 @@ func (m *Mirror) Keep(generation uint64, wanted []Wanted) {
 	}
 	for _, w := range wanted {
 		if !slices.ContainsFunc(kept, func(r *running) bool { return r.wanted == w }) {
-			kept = append(kept, m.start(w))
+			r := m.start(w)
+			if generation > 0 { // otherwise whoever feeds the changes says what to compare
+				r.compare(generation)
+			}
+			kept = append(kept, r)
 		}
 	}
 	m.replicas = kept
 	close(m.advanced)
 	m.advanced = make(chan struct{})
 	m.changed()
-}
-
-// CompareAll asks every replica for a comparison of everything.
-func (m *Mirror) CompareAll() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, r := range m.replicas {
-		r.compare(m.generation)
-	}
 }
 
 func (m *Mirror) start(w Wanted) *running {

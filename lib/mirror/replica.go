@@ -80,6 +80,20 @@ func (r *replica) compare(generation uint64) {
 	r.poke()
 }
 
+// follow takes a new generation over. A replica that is complete is so in that one too.
+func (r *replica) follow(generation uint64) {
+	r.mu.Lock()
+	r.generation = generation
+	complete := r.status.State == Complete && !r.needFull
+	if complete {
+		r.status.Generation = generation
+	}
+	r.mu.Unlock()
+	if complete {
+		r.completed(generation)
+	}
+}
+
 // run applies changes until the context ends.
 func (r *replica) run(ctx context.Context) {
 	defer r.transport.Close()
@@ -177,6 +191,7 @@ func (r *replica) batch(ctx context.Context) error {
 	passed := r.owed
 	r.owed = nil
 	r.status.Number = number
+	generation = r.generation // a newer one may have been taken over meanwhile
 	completed := full && (r.status.State != Complete || r.status.Generation != generation)
 	if full {
 		r.status.Generation, r.status.Checked, r.status.Error = generation, time.Now(), ""

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -165,6 +166,9 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 	s.position = nil
 	if err := s.check(ctx); err != nil {
 		return err
+	}
+	if !s.compared && !whole(changes) && s.Show == nil { // nobody knows what became of the replica since the last session
+		changes = append(slices.Clip(changes), change.Change{Kind: change.Rescan, Path: "."})
 	}
 	g := &far{session: s.session, gathering: &gathering{
 		share: s.Share, journal: s.journal, same: s.same, special: s.special, progress: s.progress, incomplete: map[string]bool{},

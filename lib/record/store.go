@@ -32,11 +32,14 @@ type Store struct {
 	Directory string // such as /var/lib/hafs
 }
 
+// Link is what leads to the newest generation; it is swapped when there is a newer one.
+func (s Store) Link() string { return filepath.Join(s.Directory, "current") }
+
 // Current is the newest generation this server has, or ErrNone.
 func (s Store) Current() (Record, error) {
-	r, err := Load(filepath.Join(s.Directory, "current"))
+	r, err := Load(s.Link())
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, linkErr := os.Readlink(filepath.Join(s.Directory, "current")); errors.Is(linkErr, fs.ErrNotExist) {
+		if _, linkErr := os.Readlink(s.Link()); errors.Is(linkErr, fs.ErrNotExist) {
 			return Record{}, ErrNone
 		}
 	}
@@ -143,7 +146,7 @@ func (s Store) save(r Record) error {
 		func() error { return m.Rename("name generation", temporary, final) },
 		func() error { return m.SyncDirectory("sync generations", generations) },
 		func() error {
-			return m.SwapLink("swap current", filepath.Join("generations", number), filepath.Join(s.Directory, "current"))
+			return m.SwapLink("swap current", filepath.Join("generations", number), s.Link())
 		},
 		func() error { return m.SyncDirectory("sync current", s.Directory) },
 	)
