@@ -190,8 +190,11 @@ func TestReadingOrEditingNeverCreates(t *testing.T) {
 	for _, flags := range []int{os.O_RDONLY, os.O_RDONLY | os.O_CREATE, inPlace, os.O_WRONLY} {
 		a, b := twins(t, nil)
 		put(t, a, "f", "content")
+		put(t, b, "other", "")
+		put(t, a, "other", "")
 		s, client := start(t, a)
 		f := open(t, client, "f", flags)
+		open(t, client, "other", inPlace) // gets the name on b that f had on a
 		s.move(b)
 		if _, err := f.Stat(); err == nil {
 			t.Errorf("flags %#x: an empty file stands in for a lost one", flags)
