@@ -2,6 +2,7 @@ package gate
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"os"
@@ -134,6 +135,10 @@ func TestStreamIsHandedToTheReceiver(t *testing.T) {
 	}
 	if _, err := io.ReadFull(d.out, make([]byte, 7)); err != nil {
 		t.Fatal(err)
+	}
+	_ = d.conn.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if _, err := d.conn.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the gate does not stay, so sshd ends the session:", err)
 	}
 	// The receiver is done: so is the gate, and the peer sees the end.
 	d.received.Close()
