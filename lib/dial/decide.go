@@ -1,7 +1,8 @@
 // Package dial keeps warm SSH connections for data and lends them: to sshfs, to rsync, and to the share's clients, whose sessions follow
 // the file sharing server wherever it goes.
 //
-// decide.go is pure; keeper.go is hafs-dial --keep, call.go the ssh command that sshfs and rsync start.
+// decide.go is pure; keeper.go is hafs-dial --keep, call.go the ssh command that sshfs and rsync start, open.go what the daemons of this server
+// open a session with.
 package dial
 
 import (
@@ -77,7 +78,8 @@ func StillMeant(opened, now record.Record, self, host string) bool {
 	return gate.Feeder(opened, before.Name) == gate.Feeder(now, after.Name)
 }
 
-// Order is the command line to send to the peer's hafs-gate for what sshfs or rsync wants to run on a host.
+// Order is the command line to send to the peer's hafs-gate for what sshfs or rsync wants to run on a host, or a daemon of this server: a stream
+// goes to a server by its own name, so that it never moves to another one.
 func Order(r record.Record, host string, command []string) (string, error) {
 	if len(command) == 0 {
 		return "", fmt.Errorf("no command for %s", host)
@@ -88,8 +90,13 @@ func Order(r record.Record, host string, command []string) (string, error) {
 		return "share " + generation, nil
 	case command[0] == "sftp":
 		return "replica " + generation + " sftp", nil
+	case command[0] == "stream":
+		if _, known := r.Server(host); !known || len(command) > 1 {
+			return "", fmt.Errorf("%q on %s: a stream goes to a server by its own name", strings.Join(command, " "), host)
+		}
+		return "replica " + generation + " stream", nil
 	case command[0] != "rsync":
-		return "", fmt.Errorf("%q: only sftp and rsync are run on other servers", command[0])
+		return "", fmt.Errorf("%q: only sftp, rsync and stream are run on other servers", command[0])
 	}
 	kind := "replica"
 	if host == FileServer && slices.Contains(command, "--sender") {

@@ -50,6 +50,10 @@ func TestOrder(t *testing.T) {
 		{"M2", "rsync --server -logDtpre.iLsfxCIvu . /nfs/", "replica 7 rsync --server -logDtpre.iLsfxCIvu . /nfs/"},
 		{"M2", "rsync --server -nlogDtpre.iLsfxCIvu . /nfs/", "compare 7 rsync --server -nlogDtpre.iLsfxCIvu . /nfs/"},
 		{"fs", "rsync --server --sender -logDtpre.iLsfxCIvu . /nfs/", "pull 7 rsync --server --sender -logDtpre.iLsfxCIvu . /nfs/"},
+		{"M2", "stream", "replica 7 stream"},
+		{"M2", "stream /etc", ""},
+		{"S1", "stream", ""},
+		{"fs", "stream", ""},
 		{"M2", "bash -c true", ""},
 	} {
 		got, err := Order(cluster(), c.host, strings.Fields(c.command))

@@ -101,6 +101,11 @@ func (k *Keeper) serve(ctx context.Context, conn *net.UnixConn) {
 	defer conn.Close()
 	var c call
 	text, streams, err := socket.Receive(conn, 3)
+	defer func() { // after the answer
+		for _, s := range streams {
+			s.Close()
+		}
+	}()
 	if err != nil || json.Unmarshal(text, &c) != nil || len(streams) != 3 {
 		return
 	}
@@ -128,9 +133,6 @@ func (k *Keeper) serve(ctx context.Context, conn *net.UnixConn) {
 	}
 	if text, err := json.Marshal(answer); err == nil {
 		_, _ = conn.Write(text)
-	}
-	for _, s := range streams {
-		s.Close()
 	}
 }
 

@@ -14,8 +14,8 @@ import (
 )
 
 const (
-	handshakePatience = 3 * time.Second
-	redialPause       = 500 * time.Millisecond
+	sessionPatience = 3 * time.Second // for the peer to open a session on a connection that works
+	redialPause     = 500 * time.Millisecond
 )
 
 // pool holds one connection per server.
@@ -57,9 +57,7 @@ func (p *pool) get(ctx context.Context, s record.Server) (*ssh.Client, error) {
 	if c.client != nil {
 		return c.client, nil
 	}
-	dialing, cancel := context.WithTimeout(ctx, handshakePatience)
-	defer cancel()
-	client, err := p.dialer.Dial(dialing, s.Name, s.Address)
+	client, err := p.dialer.Dial(ctx, s.Name, s.Address)
 	if err != nil {
 		return nil, err
 	}
@@ -152,9 +150,9 @@ func (p *pool) open(ctx context.Context, s record.Server) (*ssh.Session, error) 
 			return nil, fmt.Errorf("session with %s: %w", s.Name, o.err)
 		}
 		return o.session, nil
-	case <-time.After(handshakePatience):
+	case <-time.After(sessionPatience):
 		p.drop(s, client)
-		return nil, fmt.Errorf("session with %s: no answer in %s", s.Name, handshakePatience)
+		return nil, fmt.Errorf("session with %s: no answer in %s", s.Name, sessionPatience)
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

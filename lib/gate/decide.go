@@ -28,10 +28,11 @@ const (
 type Order struct {
 	Kind       Kind
 	Generation uint64
-	Rsync      []string // empty: SFTP
+	Stream     bool     // changes as a stream, for this server's receiver
+	Rsync      []string // empty, and no stream: SFTP
 }
 
-// Parse reads a session's command line: `link`, `share 7`, `replica 7 sftp`, `replica 7 rsync --server ... . /nfs/`.
+// Parse reads a session's command line: `link`, `share 7`, `replica 7 sftp`, `replica 7 stream`, `replica 7 rsync --server ... . /nfs/`.
 func Parse(line string) (Order, error) {
 	words := strings.Fields(line)
 	if len(words) == 0 {
@@ -53,6 +54,8 @@ func Parse(line string) (Order, error) {
 	switch {
 	case o.Kind == Share && len(rest) == 0:
 	case o.Kind == Replica && len(rest) == 1 && rest[0] == "sftp":
+	case o.Kind == Replica && len(rest) == 1 && rest[0] == "stream":
+		o.Stream = true
 	case slices.Contains([]Kind{Replica, Pull, Compare}, o.Kind) && len(rest) > 3 && rest[0] == "rsync" && rest[1] == "--server":
 		o.Rsync = rest[1:]
 	default:

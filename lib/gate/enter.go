@@ -39,7 +39,7 @@ func (g Gate) Enter(line string) error {
 		return err
 	}
 	if order.Kind == Link {
-		return g.handOver()
+		return g.handOver("link.sock", "hafs-linkcheck", Greeting{From: g.From})
 	}
 	r, err := g.awaitGeneration(order.Generation)
 	if err != nil {
@@ -53,6 +53,10 @@ func (g Gate) Enter(line string) error {
 	}
 	if err := g.note(order); err != nil {
 		return fmt.Errorf("note session: %w", err)
+	}
+	if order.Stream {
+		defer os.Remove(g.noted())
+		return g.handOver("receive.sock", "a receiver", Greeting{From: g.From, Generation: order.Generation})
 	}
 	if len(order.Rsync) > 0 {
 		return unix.Exec(rsync, append([]string{"rsync"}, order.Rsync...), os.Environ())
@@ -92,26 +96,36 @@ func (g Gate) note(o Order) error {
 	if err != nil {
 		return err
 	}
-	directory := g.Settings.Run("sessions")
-	if err := os.MkdirAll(directory, 0o700); err != nil {
+	if err := os.MkdirAll(filepath.Dir(g.noted()), 0o700); err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(directory, strconv.Itoa(os.Getpid())), text, 0o600)
+	return os.WriteFile(g.noted(), text, 0o600)
 }
 
-// handOver gives the session's descriptors to hafs-linkcheck and stays until it is done with them: when this process ends, sshd ends
-// the session.
-func (g Gate) handOver() error {
-	conn, err := socket.Dial(g.Settings.Run("link.sock"))
+func (g Gate) noted() string {
+	return filepath.Join(g.Settings.Run("sessions"), strconv.Itoa(os.Getpid()))
+}
+
+// Greeting is the line that comes with a session's two descriptors: whose session it is and, for a stream, in which generation it was allowed.
+type Greeting struct {
+	From       string `json:"from"`
+	Generation uint64 `json:"generation,omitempty"`
+}
+
+// handOver gives the session's descriptors to a daemon and stays until it is done with them: when this process ends, sshd ends
+// the session. The other way round the daemon must end the session when its connection to this process does: that is how hafs-role ends
+// a session that is no longer allowed.
+func (g Gate) handOver(file, daemon string, hello Greeting) error {
+	conn, err := socket.Dial(g.Settings.Run(file))
 	if err != nil {
-		return fmt.Errorf("hafs-linkcheck does not run on %s: %w", g.Settings.Name, err)
+		return fmt.Errorf("%s does not run on %s: %w", daemon, g.Settings.Name, err)
 	}
 	defer conn.Close()
-	hello, err := json.Marshal(map[string]string{"from": g.From})
+	text, err := json.Marshal(hello)
 	if err != nil {
 		return err
 	}
-	if err := socket.Send(conn, append(hello, '\n'), 0, 1); err != nil {
+	if err := socket.Send(conn, append(text, '\n'), 0, 1); err != nil {
 		return err
 	}
 	os.Stdin.Close()

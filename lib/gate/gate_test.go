@@ -53,7 +53,7 @@ func TestOrders(t *testing.T) {
 }
 
 func TestUnconfirmedServerServesOnlyLinks(t *testing.T) {
-	for command, want := range map[string]bool{"link": true, "share 7": false} {
+	for command, want := range map[string]bool{"link": true, "share 7": false, "replica 7 stream": false} {
 		order, err := Parse(command)
 		if err != nil {
 			t.Fatal(err)

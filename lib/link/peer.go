@@ -68,9 +68,7 @@ func (p *peer) pause() time.Duration {
 }
 
 func (p *peer) connect(ctx context.Context) error {
-	dialing, cancel := context.WithTimeout(ctx, max(dialPatience, p.examination))
-	defer cancel()
-	stream, err := p.dial(dialing)
+	stream, err := p.dial(ctx) // the dialler has its own patience, from when the turn comes
 	if err != nil {
 		return err
 	}

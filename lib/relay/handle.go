@@ -2,36 +2,85 @@ package relay
 
 import (
 	"encoding/binary"
+	"slices"
 	"strings"
 )
 
 // handle is an open file or directory of the client. The client knows it by a name of the relay's, which outlives the servers that hold
 // the file open for it.
 type handle struct {
-	server    string          // the current server's name for it
-	reopen    packet          // the OPEN or OPENDIR that opens it again on another server, with the id still to be set
-	delivered map[string]bool // directory: names the client has seen
-	again     bool            // directory: opened again in the middle of a listing, so names may come twice
-	dead      bool            // it could not be opened again
+	server     string          // the current server's name for it
+	path       string          // where the file is now, as far as this client's own renames say
+	directory  bool            // opened with OPENDIR
+	flags      uint32          // of the OPEN, less what must not be done again
+	attributes []byte          // of the OPEN
+	opened     uint64          // place of the OPEN among all changes
+	delivered  map[string]bool // directory: names the client has seen
+	again      bool            // directory: opened again in the middle of a listing, so names may come twice
+	dead       bool            // it could not be opened again
+
+	changes    []change // acknowledged since the file was opened
+	remembered int      // bytes they are counted as
+	last       uint64   // place of the last change, remembered or not; 0: none
+	nameless   bool     // the file was removed or replaced under its name
+	forgotten  bool     // its changes are not remembered any more, so it is dead on the next server
 }
 
-// reopening is the request that opens a file again after a change of server: what the first opening did to the file must not be done twice.
-func reopening(p packet) packet {
-	if p.kind() != typeOpen {
-		return p
-	}
+// newHandle is what an OPEN or OPENDIR that was answered with the server's name for it opened.
+func newHandle(p packet, server string, at uint64) *handle {
+	h := &handle{server: server, directory: p.kind() == typeOpendir, opened: at, delivered: map[string]bool{}}
 	path, rest, err := cutString(p.body())
 	if err != nil {
-		return p
+		return h
 	}
-	flags, attributes, err := cutUint32(rest)
-	if err != nil {
-		return p
+	h.path = path
+	if h.flags, h.attributes, err = cutUint32(rest); err != nil || h.directory {
+		h.flags, h.attributes = 0, nil
 	}
-	flags &^= flagCreate | flagTruncate | flagExclusive
-	body := appendString(nil, path)
+	if !h.writes() {
+		h.flags &^= flagCreate | flagTruncate | flagExclusive
+	}
+	if h.replaces() {
+		h.last = at
+	}
+	return h
+}
+
+// writes says whether the file can be changed through the handle.
+func (h *handle) writes() bool { return h.flags&flagWrite != 0 }
+
+// replaces says whether the OPEN left the file empty, so that all its content stems from this handle.
+func (h *handle) replaces() bool {
+	return h.flags&flagTruncate != 0 || h.flags&flagCreate != 0 && h.flags&flagExclusive != 0
+}
+
+// openings are the requests that open the file again on another server, to be tried in this order; none: it cannot be reproduced there.
+// A file that was appended to is opened anew or not at all, for its replica may or may not have what was appended.
+func (h *handle) openings() []packet {
+	switch {
+	case h.forgotten || h.nameless:
+		return nil
+	case h.directory:
+		return []packet{newPacket(typeOpendir, 0, appendString(nil, h.path))}
+	case h.replaces():
+		return []packet{h.opening(h.flags&^flagExclusive | flagTruncate)}
+	case h.flags&flagAppend == 0 || !h.writes():
+		return []packet{h.opening(h.flags)}
+	}
+	var tries []packet
+	if h.flags&flagCreate != 0 {
+		tries = append(tries, h.opening(h.flags|flagExclusive))
+	}
+	if !slices.ContainsFunc(h.changes, func(c change) bool { return c.packet.kind() == typeWrite }) {
+		tries = append(tries, h.opening(h.flags&^flagCreate))
+	}
+	return tries
+}
+
+func (h *handle) opening(flags uint32) packet {
+	body := appendString(nil, h.path)
 	body = binary.BigEndian.AppendUint32(body, flags)
-	return newPacket(typeOpen, 0, append(body, attributes...))
+	return newPacket(typeOpen, 0, append(body, h.attributes...))
 }
 
 // handleOf finds where a request names a handle: the offset of that string in the body, or -1.

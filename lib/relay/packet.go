@@ -16,6 +16,7 @@ const (
 	typeRead     = 5
 	typeWrite    = 6
 	typeFstat    = 8
+	typeSetstat  = 9
 	typeFsetstat = 10
 	typeOpendir  = 11
 	typeReaddir  = 12
@@ -33,6 +34,8 @@ const (
 	statusEOF         = 1
 	statusNoSuchFile  = 2
 	statusFailure     = 4
+	flagWrite         = 0x02
+	flagAppend        = 0x04
 	flagCreate        = 0x08
 	flagTruncate      = 0x10
 	flagExclusive     = 0x20

@@ -1,9 +1,18 @@
 // Package relay keeps an SFTP client's session alive while the server behind it changes.
 //
 // The client (sshfs) talks to the relay; the relay talks to whoever serves the share now. When that server is lost or replaced, the relay
-// connects to the next one, opens again what the client has open, and asks again what was not answered. Programs see a pause
-// and no error. What it does not promise: a write the lost server acknowledged and never passed on is gone (acknowledgement is
-// the mirror's business), and a file that the next server does not have gives an error on its open handles, not an empty file.
+// connects to the next one, opens again what the client has open, carries out again what the lost server acknowledged on open files, and
+// asks again what was not answered. Programs see a pause and no error.
+//
+// What it promises: a file that is closed well holds every write that was acknowledged through its handle, whichever server serves then. The
+// relay remembers the acknowledged changes of a file from OPEN to CLOSE, fsync or not, and the next server gets them in their order: a file that
+// was new or truncated when it was opened is made anew, another is changed in place. Where that cannot be done (more was written than is
+// remembered, the next server lacks the file and the OPEN did not create it, or has it and it was appended to, the file has lost its name, a change
+// fails there) every later request on the handle fails, CLOSE above all. An open that only reads, or does not create, never creates.
+//
+// What it does not promise: once CLOSE is acknowledged nothing is remembered; from then on durability is the mirror's business. What other
+// clients did to a file while it was open here is not known: their renames are not followed, and what is remembered is written over their newer
+// bytes. Nor are truncations by name before the file was opened repeated. An append that was not answered may be there twice.
 //
 // Asking again is safe because SFTP requests name absolute offsets and paths. Four can have happened before: a REMOVE, RMDIR or RENAME that is
 // asked again and finds nothing has been carried out (the kernel looked the name up before it asked), so it is answered with
@@ -32,9 +41,13 @@ type relay struct {
 	server  *outbox    // nil while there is none
 	pending []*request // in the order the client asked
 	handles map[string]*handle
-	counter uint64
-	writing sync.Mutex // of the client's side
+	counter uint64 // names handles, and orders what changed files
+
+	remembered int        // bytes, over all handles
+	writing    sync.Mutex // of the client's side
 }
+
+const textLost = "the file is not whole on the server that took over"
 
 type request struct {
 	packet packet
@@ -43,6 +56,13 @@ type request struct {
 
 // Run relays until the client ends its side or ctx ends.
 func Run(ctx context.Context, client io.ReadWriter, connect Connect) error {
+	return newRelay().run(ctx, client, connect)
+}
+
+func newRelay() *relay { return &relay{handles: map[string]*handle{}} }
+
+func (r *relay) run(ctx context.Context, client io.ReadWriter, connect Connect) error {
+	r.client, r.connect = client, connect
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	first, err := readPacket(client)
@@ -52,7 +72,6 @@ func Run(ctx context.Context, client io.ReadWriter, connect Connect) error {
 	if first.kind() != typeInit {
 		return fmt.Errorf("expected SFTP INIT, got type %d", first.kind())
 	}
-	r := &relay{client: client, connect: connect, handles: map[string]*handle{}}
 	server, version, err := r.dial(ctx, first)
 	if err != nil {
 		return err
@@ -117,9 +136,9 @@ func (r *relay) ask(q *request) error {
 	if name, at := handleOf(q.packet); at >= 0 {
 		if h := r.handles[name]; h == nil || h.dead {
 			if q.packet.kind() == typeClose {
-				delete(r.handles, name)
+				r.forget(name)
 			}
-			return r.reply(statusPacket(q.packet.id(), statusFailure, "the file is not on the server that took over"))
+			return r.reply(statusPacket(q.packet.id(), statusFailure, textLost))
 		}
 	}
 	r.pending = append(r.pending, q)
@@ -153,7 +172,10 @@ func (r *relay) serve(ctx context.Context, server io.ReadWriteCloser, greeting p
 			if server, _, err = r.dial(ctx, greeting); err != nil {
 				return err
 			}
-			if r.resume(server) == nil {
+			stop := context.AfterFunc(ctx, func() { server.Close() }) // the client has ended, and the server may hang
+			err = r.resume(server)
+			stop()
+			if err == nil {
 				break
 			}
 			server.Close()
@@ -213,11 +235,20 @@ func (r *relay) translate(q *request, p packet) packet {
 		}
 		r.counter++
 		name := string(binary.BigEndian.AppendUint64(nil, r.counter))
-		r.handles[name] = &handle{server: server, reopen: reopening(q.packet), delivered: map[string]bool{}}
+		r.handles[name] = newHandle(q.packet, server, r.counter)
 		return newPacket(typeHandle, p.id(), appendString(nil, name))
 	case typeClose:
 		if name, at := handleOf(q.packet); at >= 0 {
-			delete(r.handles, name)
+			r.forget(name)
+		}
+	case typeWrite, typeFsetstat:
+		name, _ := handleOf(q.packet)
+		if h := r.handles[name]; h != nil && p.statusCode() == statusOK {
+			r.remember(h, q.packet)
+		}
+	case typeSetstat:
+		if p.statusCode() == statusOK {
+			r.rememberByName(q.packet)
 		}
 	case typeReaddir:
 		name, _ := handleOf(q.packet)
@@ -232,7 +263,10 @@ func (r *relay) translate(q *request, p packet) packet {
 		}
 	case typeRemove, typeRmdir, typeRename, typeExtended:
 		if q.again && p.statusCode() == statusNoSuchFile && wasCarriedOut(q.packet) {
-			return statusPacket(p.id(), statusOK, "")
+			p = statusPacket(p.id(), statusOK, "")
+		}
+		if p.statusCode() == statusOK {
+			r.followName(q.packet)
 		}
 	}
 	return p
@@ -251,59 +285,4 @@ func (r *relay) reply(p packet) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
 	return writePacket(r.client, p)
-}
-
-// resume brings a new server to where the client is: files open, unanswered requests asked again in their order.
-func (r *relay) resume(server io.ReadWriteCloser) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, h := range r.handles {
-		if h.dead {
-			continue
-		}
-		if err := h.openOn(server); err != nil {
-			return err
-		}
-	}
-	r.server = newOutbox(server)
-	var answers []packet
-	kept := r.pending[:0]
-	for _, q := range r.pending {
-		q.again = true
-		if name, at := handleOf(q.packet); at >= 0 && (r.handles[name] == nil || r.handles[name].dead) {
-			answers = append(answers, statusPacket(q.packet.id(), statusFailure, "the file is not on the server that took over"))
-			continue
-		}
-		kept = append(kept, q)
-	}
-	r.pending = kept
-	for _, q := range kept {
-		r.send(q)
-	}
-	for _, a := range answers {
-		if err := r.reply(a); err != nil {
-			return nil // the client's reader will notice
-		}
-	}
-	return nil
-}
-
-// openOn opens the file or directory again. An error means that the server broke off; a file it does not have makes the handle dead.
-func (h *handle) openOn(server io.ReadWriter) error {
-	p := append(packet{}, h.reopen...)
-	binary.BigEndian.PutUint32(p[1:], 0)
-	if err := writePacket(server, p); err != nil {
-		return err
-	}
-	answer, err := readPacket(server)
-	if err != nil {
-		return err
-	}
-	if answer.kind() != typeHandle {
-		h.dead = true
-		return nil
-	}
-	h.again = true
-	h.server, _, err = cutString(answer.body())
-	return err
 }

@@ -2,16 +2,15 @@ package relay
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -26,8 +25,9 @@ type site struct {
 	mu      sync.Mutex
 	serving string // directory
 	end     func() // ends the session that is open
-	hold    chan struct{}
+	freeze  func() // the session stays open and nothing is answered any more
 	opened  int
+	relay   *relay
 }
 
 func (s *site) connect(ctx context.Context) (io.ReadWriteCloser, error) {
@@ -50,6 +50,7 @@ func (s *site) connect(ctx context.Context) (io.ReadWriteCloser, error) {
 	}
 	s.opened++
 	s.end = func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
+	s.freeze = func() { _ = cmd.Process.Signal(syscall.SIGSTOP) }
 	return struct {
 		io.Reader
 		io.WriteCloser
@@ -77,11 +78,11 @@ func connect(t *testing.T, first string) (*site, net.Conn) {
 	if _, err := os.Stat(sftpServer); err != nil {
 		t.Skip("needs OpenSSH's sftp-server: ", err)
 	}
-	s := &site{t: t, serving: first}
+	s := &site{t: t, serving: first, relay: newRelay()}
 	near, far := net.Pipe()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- Run(ctx, far, s.connect) }()
+	go func() { done <- s.relay.run(ctx, far, s.connect) }()
 	t.Cleanup(func() {
 		near.Close()
 		cancel()
@@ -143,39 +144,9 @@ func TestOpenFileOutlivesItsServer(t *testing.T) {
 	}
 }
 
-func TestOpeningAgainNeitherTruncatesNorCreates(t *testing.T) {
-	a, b := twins(t, nil)
-	s, client := start(t, a)
-	kept, err := client.OpenFile("kept", os.O_WRONLY|os.O_CREATE|os.O_TRUNC)
-	if err != nil {
-		t.Fatal(err)
-	}
-	lost, err := client.OpenFile("lost", os.O_WRONLY|os.O_CREATE|os.O_EXCL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(b, "kept"), []byte("replicated"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	s.move(b)
-	if _, err := kept.WriteAt([]byte("RE"), 0); err != nil {
-		t.Fatal(err)
-	}
-	if got, _ := os.ReadFile(filepath.Join(b, "kept")); string(got) != "REplicated" {
-		t.Fatalf("opening again changed the file: %q", got)
-	}
-	if _, err := lost.WriteAt([]byte("x"), 0); err == nil {
-		t.Fatal("a file that did not reach the next server was written to without an error")
-	}
-	if _, err := os.Stat(filepath.Join(b, "lost")); !errors.Is(err, fs.ErrNotExist) {
-		t.Fatal("an empty file stands in for a lost one:", err)
-	}
-	_ = lost.Close()
-}
-
 func TestWhatWasCarriedOutIsNotAnErrorWhenAskedAgain(t *testing.T) {
 	removed := statusPacket(7, statusNoSuchFile, "")
-	r := &relay{handles: map[string]*handle{}}
+	r := newRelay()
 	q := &request{packet: newPacket(typeRemove, 7, appendString(nil, "gone")), again: true}
 	if p := r.translate(q, removed); p.statusCode() != statusOK {
 		t.Fatal("a removal that was carried out before fails")
