@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"sync"
 	"time"
 
@@ -240,35 +239,49 @@ func (k *Keeper) openShare(ctx context.Context, r record.Record, changed <-chan 
 	return k.follow(stream, r), nil
 }
 
-// openHere serves this server's own mount of the share when this server is FS: programs that had files open in it when the role moved
-// here go on.
+// openHere serves this server's own mount of the share when this server is FS: programs that had files open in it when the role moved here go
+// on. hafs-mirror takes it like any other client's.
 func (k *Keeper) openHere(r record.Record) (io.ReadWriteCloser, error) {
-	cmd := exec.Command(gate.SFTPServer, "-d", r.FS.SharedArea)
-	in, err := cmd.StdinPipe()
+	text, err := json.Marshal(gate.Session{Kind: gate.Share, From: k.Settings.Name, Generation: r.Generation})
 	if err != nil {
 		return nil, err
 	}
-	out, err := cmd.StdoutPipe()
+	conn, err := socket.Dial(k.Settings.Run(gate.SessionSocket))
 	if err != nil {
+		return nil, fmt.Errorf("hafs-mirror does not run here: %w", err)
+	}
+	in, requests, err := os.Pipe()
+	if err != nil {
+		conn.Close()
 		return nil, err
 	}
-	if err := cmd.Start(); err != nil {
+	defer in.Close()
+	answers, out, err := os.Pipe()
+	if err != nil {
+		conn.Close()
+		requests.Close()
 		return nil, err
 	}
-	return k.follow(here{out, in, cmd}, r), nil
+	defer out.Close()
+	s := here{answers, requests, conn}
+	if err := socket.Send(conn, append(text, '\n'), descriptor(in), descriptor(out)); err != nil {
+		s.Close()
+		return nil, err
+	}
+	return k.follow(s, r), nil
 }
 
-// here is the sftp-server of this server itself.
+// here is a session with this server itself.
 type here struct {
-	io.Reader
-	io.Writer
-	cmd *exec.Cmd
+	io.ReadCloser
+	requests io.WriteCloser
+	conn     io.Closer
 }
+
+func (h here) Write(p []byte) (int, error) { return h.requests.Write(p) }
 
 func (h here) Close() error {
-	_ = h.cmd.Process.Kill()
-	_ = h.cmd.Wait()
-	return nil
+	return errors.Join(h.conn.Close(), h.requests.Close(), h.ReadCloser.Close())
 }
 
 // follow ends a session when its server is not FS any more. Other changes of the record leave it alone.

@@ -277,8 +277,8 @@ func TestRecordEndsAStream(t *testing.T) {
 	k := p.keeper
 	k.mu.Lock()
 	next := k.record
-	next.Generation, next.FS.Name = 8, "W3"
-	next.Pairs = []record.Pair{{DRS1: "M2", DRS2: "M3"}}
+	next.Generation = 8
+	next.Pairs = []record.Pair{{DRS1: "W3", DRS2: "M3"}}
 	k.record = next
 	close(k.changed)
 	k.changed = make(chan struct{})

@@ -39,7 +39,7 @@ func (g Gate) Enter(line string) error {
 		return err
 	}
 	if order.Kind == Link {
-		return g.handOver("link.sock", "hafs-linkcheck", Greeting{From: g.From})
+		return g.handOver("link.sock", "hafs-linkcheck", Session{Kind: Link, From: g.From})
 	}
 	r, err := g.awaitGeneration(order.Generation)
 	if err != nil {
@@ -54,9 +54,9 @@ func (g Gate) Enter(line string) error {
 	if err := g.note(order); err != nil {
 		return fmt.Errorf("note session: %w", err)
 	}
-	if order.Stream {
+	if order.Kind == Share || order.Stream {
 		defer os.Remove(g.noted())
-		return g.handOver("receive.sock", "a receiver", Greeting{From: g.From, Generation: order.Generation})
+		return g.handOver(SessionSocket, "hafs-mirror", g.session(order))
 	}
 	if len(order.Rsync) > 0 {
 		return unix.Exec(rsync, append([]string{"rsync"}, order.Rsync...), os.Environ())
@@ -82,7 +82,11 @@ func (g Gate) confirmed() bool {
 	return err == nil
 }
 
-// Session is what a session's file in /run/hafs/sessions holds; the file is named after the process.
+// SessionSocket is where hafs-mirror takes sessions of the share's clients, and of the server that feeds this one's copy by a stream. A session is its
+// Session as a line, with two descriptors.
+const SessionSocket = "sessions.sock"
+
+// Session says whose session something is. Its file in /run/hafs/sessions is named after the process.
 type Session struct {
 	Kind       Kind   `json:"kind"`
 	From       string `json:"from"`
@@ -92,7 +96,7 @@ type Session struct {
 // note leaves word of this session, so that it can be ended when a newer generation no longer allows it. The process id stays the
 // same when this program becomes the server.
 func (g Gate) note(o Order) error {
-	text, err := json.Marshal(Session{Kind: o.Kind, From: g.From, Generation: o.Generation})
+	text, err := json.Marshal(g.session(o))
 	if err != nil {
 		return err
 	}
@@ -102,20 +106,18 @@ func (g Gate) note(o Order) error {
 	return os.WriteFile(g.noted(), text, 0o600)
 }
 
-func (g Gate) noted() string {
-	return filepath.Join(g.Settings.Run("sessions"), strconv.Itoa(os.Getpid()))
+func (g Gate) session(o Order) Session {
+	return Session{Kind: o.Kind, From: g.From, Generation: o.Generation}
 }
 
-// Greeting is the line that comes with a session's two descriptors: whose session it is and, for a stream, in which generation it was allowed.
-type Greeting struct {
-	From       string `json:"from"`
-	Generation uint64 `json:"generation,omitempty"`
+func (g Gate) noted() string {
+	return filepath.Join(g.Settings.Run("sessions"), strconv.Itoa(os.Getpid()))
 }
 
 // handOver gives the session's descriptors to a daemon and stays until it is done with them: when this process ends, sshd ends
 // the session. The other way round the daemon must end the session when its connection to this process does: that is how hafs-role ends
 // a session that is no longer allowed.
-func (g Gate) handOver(file, daemon string, hello Greeting) error {
+func (g Gate) handOver(file, daemon string, hello Session) error {
 	conn, err := socket.Dial(g.Settings.Run(file))
 	if err != nil {
 		return fmt.Errorf("%s does not run on %s: %w", daemon, g.Settings.Name, err)

@@ -42,7 +42,7 @@ type door struct {
 	complaint      strings.Builder
 	cmd            *exec.Cmd
 	receiver       *net.UnixListener
-	greeting       Greeting
+	greeting       Session
 	conn           *net.UnixConn // of the gate, at the receiver
 	received, sent *os.File      // at the receiver
 }
@@ -61,7 +61,7 @@ func newDoor(t *testing.T) *door {
 		}
 	}
 	var err error
-	if d.receiver, err = socket.Listen(filepath.Join(d.run, "receive.sock")); err != nil {
+	if d.receiver, err = socket.Listen(filepath.Join(d.run, "sessions.sock")); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.receiver.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
@@ -117,7 +117,7 @@ func TestStreamIsHandedToTheReceiver(t *testing.T) {
 	d := newDoor(t)
 	d.knock("L1", "replica 7 stream")
 	d.receive()
-	if want := (Greeting{From: "L1", Generation: 7}); d.greeting != want {
+	if want := (Session{Kind: Replica, From: "L1", Generation: 7}); d.greeting != want {
 		t.Errorf("greeting %+v, want %+v", d.greeting, want)
 	}
 	text, err := os.ReadFile(d.note())
@@ -181,8 +181,8 @@ func TestStreamIsRefusedBeforeTheReceiverHearsOfIt(t *testing.T) {
 		"not confirmed":      {"L1", "replica 7 stream", func(d *door) error { return os.Remove(filepath.Join(d.run, "confirmed")) }, "does not know yet"},
 		"older generation":   {"L1", "replica 6 stream", func(*door) error { return nil }, "L1 acts in generation 6"},
 		"not the feeder":     {"M2", "replica 7 stream", func(*door) error { return nil }, "M2 does not feed W3"},
-		"no receiver":        {"L1", "replica 7 stream", func(d *door) error { return d.receiver.Close() }, "a receiver does not run on W3"},
-		"receiver was there": {"L1", "replica 7 stream", func(d *door) error { return os.Remove(filepath.Join(d.run, "receive.sock")) }, "a receiver does not run on W3"},
+		"no receiver":        {"L1", "replica 7 stream", func(d *door) error { return d.receiver.Close() }, "hafs-mirror does not run on W3"},
+		"receiver was there": {"L1", "replica 7 stream", func(d *door) error { return os.Remove(filepath.Join(d.run, "sessions.sock")) }, "hafs-mirror does not run on W3"},
 	} {
 		t.Run(situation, func(t *testing.T) {
 			t.Parallel()
