@@ -42,43 +42,48 @@ func TestWritingStopsAnywhere(t *testing.T) {
 	for _, forGood := range []bool{false, true} {
 		for _, step := range writingSteps {
 			t.Run(fmt.Sprintf("%s_forgood=%v", strings.ReplaceAll(step, " ", "_"), forGood), func(t *testing.T) {
-				w := newWorld(t, "directory")
-				d := w.transport().(*Directory)
-				w.sh(stateBefore)
-				must(t, d.Apply(t.Context(), everything))
-				w.same()
-				old := w.contents(w.replica)
-
-				w.sh(stateAfter)
-				var struck atomic.Bool
-				d.replica.Before = func(s string) error {
-					if s == step && !struck.Swap(true) || forGood && struck.Load() {
-						return unix.EDOM
-					}
-					return nil
-				}
-				err := d.Apply(t.Context(), append([]change.Change{{Kind: change.Look, Path: "moved-2"}, {Kind: change.Look, Path: "moved-file-2"}}, everything...))
-				if !struck.Load() {
-					t.Fatalf("the step %q was never made: this test proves nothing", step)
-				}
-				if step != "discard" && !errors.Is(err, unix.EDOM) {
-					t.Fatalf("the error was lost: %v", err)
-				}
-				share := w.contents(w.share)
-				for path, content := range w.contents(w.replica) {
-					if !change.Temporary(path) && content != old[path] && content != share[path] {
-						t.Errorf("%s is neither old nor new: %q", path, content)
-					}
-					if change.Temporary(path) && !forGood && step != "discard" && !strings.HasPrefix(step, "remove") {
-						t.Errorf("%s was left", path)
-					}
-				}
-				d.Close()
-				must(t, w.transport().Apply(t.Context(), everything)) // as after a restart: nothing is remembered
-				w.same()
+				local(t, func(t *testing.T, w *world) { w.stopAt(t, step, forGood) })
 			})
 		}
 	}
+}
+
+func (w *world) stopAt(t *testing.T, step string, forGood bool) {
+	var armed, struck atomic.Bool
+	w.before = func(s string) error {
+		if armed.Load() && (s == step && !struck.Swap(true) || forGood && struck.Load()) {
+			return unix.EDOM
+		}
+		return nil
+	}
+	d := w.transport()
+	w.sh(stateBefore)
+	must(t, d.Apply(t.Context(), everything))
+	w.same()
+	old := w.contents(w.replica)
+
+	w.sh(stateAfter)
+	armed.Store(true)
+	err := d.Apply(t.Context(), append([]change.Change{{Kind: change.Look, Path: "moved-2"}, {Kind: change.Look, Path: "moved-file-2"}}, everything...))
+	if !struck.Load() {
+		t.Fatalf("the step %q was never made: this test proves nothing", step)
+	}
+	if step != "discard" && !errors.Is(err, unix.EDOM) {
+		t.Fatalf("the error was lost: %v", err)
+	}
+	share := w.contents(w.share)
+	for path, content := range w.contents(w.replica) {
+		if !change.Temporary(path) && content != old[path] && content != share[path] {
+			t.Errorf("%s is neither old nor new: %q", path, content)
+		}
+		if change.Temporary(path) && !forGood && step != "discard" && !strings.HasPrefix(step, "remove") {
+			t.Errorf("%s was left", path)
+		}
+	}
+	d.Close()
+	armed.Store(false)
+	must(t, w.transport().Apply(t.Context(), everything)) // as after a restart: nothing is remembered
+	w.same()
 }
 
 // same demands that the replica is identical, without a barrier.
@@ -105,60 +110,66 @@ func (w *world) contents(dir string) map[string]string {
 }
 
 func TestNothingIsTouchedWithoutTheRightMarker(t *testing.T) {
-	w := newWorld(t, "directory")
-	w.sh("echo x > f")
-	must(t, w.transport().Apply(t.Context(), everything))
-	for name, situation := range map[string]struct{ share, replica string }{
-		"an emptied replica":             {"", "rm .hafs-share"},
-		"a replica of another share":     {"", "echo cluster: other > .hafs-share"},
-		"an emptied share":               {"rm .hafs-share f", ""},
-		"a share of another cluster":     {"echo cluster: other > .hafs-share; rm f", ""},
-		"a marker that is no plain file": {"", "rm .hafs-share; ln -s ../share/.hafs-share .hafs-share"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			w.sh("echo cluster: test > .hafs-share; echo x > f")
-			w.behind("rm -f .hafs-share; echo cluster: test > .hafs-share; echo x > f; touch -r ../share/f f")
-			running := w.transport().(*Directory) // it was right when it began
-			must(t, running.Apply(t.Context(), nil))
-			w.sh("true;" + situation.share)
-			w.behind("true;" + situation.replica)
-			for _, transport := range []Transport{running, w.transport()} {
-				if err := transport.Apply(t.Context(), everything); err == nil {
-					t.Error("not refused")
+	local(t, func(t *testing.T, w *world) {
+		w.sh("echo x > f")
+		first := w.transport()
+		must(t, first.Apply(t.Context(), everything))
+		first.Close()
+		for name, situation := range map[string]struct{ share, replica string }{
+			"an emptied replica":             {"", "rm .hafs-share"},
+			"a replica of another share":     {"", "echo cluster: other > .hafs-share"},
+			"an emptied share":               {"rm .hafs-share f", ""},
+			"a share of another cluster":     {"echo cluster: other > .hafs-share; rm f", ""},
+			"a marker that is no plain file": {"", "rm .hafs-share; ln -s ../share/.hafs-share .hafs-share"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				w.sh("echo cluster: test > .hafs-share; echo x > f")
+				w.behind("rm -f .hafs-share; echo cluster: test > .hafs-share; echo x > f; touch -r ../share/f f")
+				running := w.transport() // it was right when it began
+				must(t, running.Apply(t.Context(), nil))
+				w.sh("true;" + situation.share)
+				w.behind("true;" + situation.replica)
+				for _, transport := range []Transport{running, w.transport()} {
+					if err := transport.Apply(t.Context(), everything); err == nil {
+						t.Error("not refused")
+					}
+					transport.Close()
 				}
-			}
-			if _, err := os.Stat(filepath.Join(w.replica, "f")); err != nil {
-				t.Error("deleted all the same: ", err)
-			}
-		})
-	}
+				if _, err := os.Stat(filepath.Join(w.replica, "f")); err != nil {
+					t.Error("deleted all the same: ", err)
+				}
+			})
+		}
+	})
 }
 
 // A share whose directories cannot be read any more takes nothing away from a replica (I5).
 func TestUnreadableShareDeletesNothing(t *testing.T) {
-	w := newWorld(t, "directory")
-	w.sh("mkdir -p d/e; echo x > d/f; echo y > d/e/g; echo z > top")
-	mount, server := mountStoppable(t, w.share)
-	root, err := tree.Open(mount)
-	must(t, err)
-	defer root.Close()
-	d := &Directory{Share: root, Path: w.replica, Workers: 2, Log: w.log()}
-	must(t, d.Apply(t.Context(), everything))
-	before := w.contents(w.replica)
+	local(t, func(t *testing.T, w *world) {
+		w.sh("mkdir -p d/e; echo x > d/f; echo y > d/e/g; echo z > top")
+		mount, server := mountStoppable(t, w.share)
+		root, err := tree.Open(mount)
+		must(t, err)
+		defer root.Close()
+		w.root = root
+		d := w.transport()
+		must(t, d.Apply(t.Context(), everything))
+		before := w.contents(w.replica)
 
-	must(t, unix.Kill(server(), unix.SIGKILL))
-	eventually(t, func() error {
-		if _, err := os.ReadDir(mount); err == nil {
-			return errors.New("the share still answers")
+		must(t, unix.Kill(server(), unix.SIGKILL))
+		eventually(t, func() error {
+			if _, err := os.ReadDir(mount); err == nil {
+				return errors.New("the share still answers")
+			}
+			return nil
+		})
+		if err := d.Apply(t.Context(), everything); err == nil {
+			t.Error("a share that does not answer was compared")
 		}
-		return nil
+		if after := w.contents(w.replica); len(after) != len(before) {
+			t.Errorf("%d files became %d", len(before), len(after))
+		}
 	})
-	if err := d.Apply(t.Context(), everything); err == nil {
-		t.Error("a share that does not answer was compared")
-	}
-	if after := w.contents(w.replica); len(after) != len(before) {
-		t.Errorf("%d files became %d", len(before), len(after))
-	}
 }
 
 // mountStoppable is mountSSHFS, and returns the process id of the sftp-server.
@@ -193,58 +204,60 @@ func TestVanishedShareEndsTheMirror(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			w := newWorld(t, "directory")
-			w.sh("echo x > f")
-			d := w.transport()
-			must(t, d.Apply(t.Context(), everything))
-			vanish(t, w)
-			if err := d.Apply(t.Context(), everything); !errors.Is(err, ErrShareGone) {
-				t.Errorf("got %v", err)
-			}
-			if _, err := os.Stat(filepath.Join(w.replica, "f")); err != nil {
-				t.Error("deleted all the same: ", err)
-			}
+			local(t, func(t *testing.T, w *world) {
+				w.sh("echo x > f")
+				d := w.transport()
+				must(t, d.Apply(t.Context(), everything))
+				vanish(t, w)
+				if err := d.Apply(t.Context(), everything); !errors.Is(err, ErrShareGone) {
+					t.Errorf("got %v", err)
+				}
+				if _, err := os.Stat(filepath.Join(w.replica, "f")); err != nil {
+					t.Error("deleted all the same: ", err)
+				}
+			})
 		})
 	}
 }
 
 // A replica without room says so, keeps nothing half-written, takes what still fits and holds up no other.
 func TestFullReplica(t *testing.T) {
-	w := newWorld(t, "directory")
-	small := filepath.Join(t.TempDir(), "small")
-	must(t, os.Mkdir(small, 0o755))
-	if err := unix.Mount("none", small, "tmpfs", 0, "size=1m"); err != nil {
-		t.Skip("needs to mount: ", err)
-	}
-	t.Cleanup(func() { _ = unix.Unmount(small, unix.MNT_DETACH) })
-	must(t, os.WriteFile(filepath.Join(small, change.Marker), []byte(testMarker), 0o644))
-	w.more = map[string]Transport{"small": &Directory{Share: w.root, Path: small, Workers: 2, Sync: true, Log: w.log()}}
-	w.run()
+	local(t, func(t *testing.T, w *world) {
+		small := filepath.Join(t.TempDir(), "small")
+		must(t, os.Mkdir(small, 0o755))
+		if err := unix.Mount("none", small, "tmpfs", 0, "size=1m"); err != nil {
+			t.Skip("needs to mount: ", err)
+		}
+		t.Cleanup(func() { _ = unix.Unmount(small, unix.MNT_DETACH) })
+		must(t, os.WriteFile(filepath.Join(small, change.Marker), []byte(testMarker), 0o644))
+		w.more = map[string]Transport{"small": w.to(small)}
+		w.run()
 
-	w.sh("echo x > fits; head -c 3000000 /dev/zero > large")
-	if a := w.mirror.Wait(Request{Copies: 1, Timeout: 10 * time.Second}); !a.OK {
-		t.Fatalf("the other replica was held up: %+v", a)
-	}
-	eventually(t, func() error {
-		s := w.status("small")
-		if s.State != Broken || !strings.HasPrefix(s.Error, "full: ") {
-			return fmt.Errorf("status: %+v", s)
+		w.sh("echo x > fits; head -c 3000000 /dev/zero > large")
+		if a := w.mirror.Wait(Request{Copies: 1, Timeout: 10 * time.Second}); !a.OK {
+			t.Fatalf("the other replica was held up: %+v", a)
 		}
-		return nil
-	})
-	if _, err := os.Stat(filepath.Join(small, "fits")); err != nil {
-		t.Error("what fits was not written: ", err)
-	}
-	if a := w.mirror.Wait(Request{Timeout: 50 * time.Millisecond}); a.OK || len(a.Lagging) != 1 || !strings.Contains(a.Lagging[0], "small: broken") {
-		t.Errorf("the barrier says %+v", a)
-	}
-	w.sh("rm large")
-	eventually(t, func() error {
-		names, err := filepath.Glob(filepath.Join(small, ".hafs-tmp.*"))
-		if s := w.status("small"); s.State != Complete || len(names) > 0 || err != nil {
-			return fmt.Errorf("strays %v, status %+v", names, s)
+		eventually(t, func() error {
+			s := w.status("small")
+			if s.State != Broken || !strings.HasPrefix(s.Error, "full: ") {
+				return fmt.Errorf("status: %+v", s)
+			}
+			return nil
+		})
+		if _, err := os.Stat(filepath.Join(small, "fits")); err != nil {
+			t.Error("what fits was not written: ", err)
 		}
-		return nil
+		if a := w.mirror.Wait(Request{Timeout: 50 * time.Millisecond}); a.OK || len(a.Lagging) != 1 || !strings.Contains(a.Lagging[0], "small: broken") {
+			t.Errorf("the barrier says %+v", a)
+		}
+		w.sh("rm large")
+		eventually(t, func() error {
+			names, err := filepath.Glob(filepath.Join(small, ".hafs-tmp.*"))
+			if s := w.status("small"); s.State != Complete || len(names) > 0 || err != nil {
+				return fmt.Errorf("strays %v, status %+v", names, s)
+			}
+			return nil
+		})
 	})
 }
 

@@ -213,10 +213,12 @@ func (p *planner) linked(group []Pair) {
 	}
 }
 
-// cost orders names: those that have everything, those that need attributes, those that must be written.
+// cost orders names: those that have everything, those that need attributes, those that must be written, of which a version is there or not.
 func (p *planner) cost(pair Pair) int {
 	switch {
-	case pair.Replica == nil || pair.Replica.Kind != change.File || p.rewrite(pair) || change.ContentDiffers(pair.Source, pair.Replica, p.fidelity):
+	case pair.Replica == nil || pair.Replica.Kind != change.File:
+		return 3
+	case p.rewrite(pair) || change.ContentDiffers(pair.Source, pair.Replica, p.fidelity):
 		return 2
 	case change.AttributesDiffer(pair.Source, pair.Replica, p.fidelity):
 		return 1

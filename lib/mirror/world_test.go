@@ -30,7 +30,8 @@ type world struct {
 	replica string // as seen from the inside, behind the mount
 	root    *tree.Root
 	mirror  *Mirror
-	more    map[string]Transport // further replicas, which are not compared
+	more    map[string]Transport    // further replicas, which are not compared
+	before  func(step string) error // asked before every step that changes the replica
 }
 
 // worlds runs a test once for each way to a replica.
@@ -88,11 +89,26 @@ func (w *world) transport() Transport {
 	case "rsync":
 		return &Rsync{Share: w.root, Target: w.replica + "/", Log: w.log()}
 	case "stream":
-		return w.stream(&stream.Receiver{Path: w.replica, Cluster: "test", Log: w.log()})
+		return w.to(w.replica)
 	case "sshfs":
 		return &Directory{Share: w.root, Path: mountSSHFS(w.t, w.replica), Workers: DefaultWorkers, Sync: true, Log: w.log()}
 	}
-	return &Directory{Share: w.root, Path: w.replica, Workers: DefaultWorkers, Sync: true, Log: w.log()}
+	return w.to(w.replica)
+}
+
+// to makes the way to a directory of this machine.
+func (w *world) to(replica string) Transport {
+	if w.kind == "stream" {
+		return w.stream(&stream.Receiver{Path: replica, Cluster: "test", Before: w.before, Log: w.log()})
+	}
+	return &Directory{Share: w.root, Path: replica, Workers: DefaultWorkers, Sync: true, Before: w.before, Log: w.log()}
+}
+
+// local are the kinds that write the replica in this process.
+func local(t *testing.T, play func(t *testing.T, w *world)) {
+	for _, kind := range []string{"directory", "stream"} {
+		t.Run(kind, func(t *testing.T) { play(t, newWorld(t, kind)) })
+	}
 }
 
 // stream makes a stream to a receiver in this process.

@@ -1,0 +1,234 @@
+package stream
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"hafs/lib/change"
+)
+
+// decode reads the body of any frame.
+func decode(k kind, body []byte) (any, error) {
+	c := cutter{rest: body}
+	switch {
+	case k == kindHello:
+		return cutHello(body)
+	case k == kindWelcome:
+		return cutWelcome(body)
+	case k == kindLook, k == kindList:
+		paths, _, err := cutPaths(body)
+		return paths, err
+	case k == kindEntries:
+		found, _, err := cutEntries(body)
+		return found, err
+	case k == kindEnd:
+		return cutPosition(body)
+	case k == kindResult:
+		return cutResult(body)
+	case k >= kindStep:
+		s, err := cutStep(body)
+		if err == nil {
+			err = s.check(Op(k - kindStep))
+		}
+		return s, err
+	case k == kindDone:
+		e := c.entry()
+		return e, c.end()
+	}
+	return nil, errors.New("without body")
+}
+
+// encode is the inverse of decode.
+func encode(k kind, message any) []byte {
+	switch m := message.(type) {
+	case Hello:
+		return appendHello(nil, m)
+	case string:
+		return appendWelcome(nil, m)
+	case []string:
+		return appendPaths(nil, false, m)
+	case []Found:
+		body, before := []byte{0}, ""
+		for _, f := range m {
+			body = appendFound(body, before, f)
+			before = f.Path
+		}
+		return body
+	case *Position:
+		return appendPosition(nil, m)
+	case Result:
+		return appendResult(nil, m)
+	case Step:
+		return append(appendStep(nil, m), m.Data...)
+	case *change.Entry:
+		return appendEntry(nil, m)
+	}
+	panic(k)
+}
+
+func messages() map[kind][]any {
+	file := &change.Entry{Kind: change.File, Size: 1 << 40, Mtime: -5, Mode: 0o4755, UID: 7, GID: 8, Dev: 1, Ino: 2, Nlink: 3}
+	link := &change.Entry{Kind: change.Symlink, Target: "\xff/../x", Mode: 0o777, Mtime: 1e18}
+	directory := &change.Entry{Kind: change.Directory, Mode: 0o1777}
+	return map[kind][]any{
+		kindHello:   {Hello{}, Hello{"lab", 7, "L1", []byte("cluster: lab\n"), true}, Hello{Marker: []byte{}}},
+		kindWelcome: {"", "lab"},
+		kindLook:    {[]string{".", "a", "a/\xff\n"}},
+		kindEntries: {[]Found{
+			{Path: "a", Entry: directory}, {Path: "a/b", Entry: file, Sum: &Sum{1, 2}}, {Path: "a/b c", Entry: link}, {Path: "b"},
+			{Path: "c", Problem: &Problem{"no", 5}}, {Path: ".", Entry: &change.Entry{Kind: change.Special}},
+		}},
+		kindEnd:                          {(*Position)(nil), &Position{3, 1 << 60, true}},
+		kindResult:                       {Result{}, Result{Count: 30, Problems: []Problem{{"a", 0}, {"b", 28}}, Full: true, Failed: map[int]bool{0: true, 77: true}}},
+		kindStep + kind(OpWrite):         {Step{Path: "a/b", Aside: true, Entry: file, Data: []byte("content")}},
+		kindStep + kind(OpWriteLarge):    {Step{Path: "a/b", Blocks: true, Entry: file}},
+		kindStep + kind(OpMakeDirectory): {Step{Path: "d", Entry: directory}},
+		kindStep + kind(OpSymlink):       {Step{Path: "l", Entry: link}},
+		kindStep + kind(OpAttributes):    {Step{Path: "l", Entry: link}},
+		kindStep + kind(OpLink):          {Step{Path: "x", From: "y", Entry: file}},
+		kindStep + kind(OpDelete):        {Step{Path: "x"}},
+		kindStep + kind(OpFinish):        {Step{Path: ".", Entry: directory}},
+		kindDone:                         {file},
+	}
+}
+
+func TestWhatIsSaidIsWhatArrives(t *testing.T) {
+	for k, all := range messages() {
+		for _, m := range all {
+			wire := appendFrame(nil, k, encode(k, m))
+			f, err := readFrame(iotest.OneByteReader(bytes.NewReader(wire)))
+			if err != nil || f.kind != k {
+				t.Fatalf("kind %d, not %d: %v", f.kind, k, err)
+			}
+			got, err := decode(k, f.body)
+			if s, is := got.(Step); is && len(s.Data) == 0 {
+				s.Data = nil
+				got = s
+			}
+			if err != nil || !reflect.DeepEqual(got, m) {
+				t.Errorf("kind %d: %+v became %+v, %v", k, m, got, err)
+			}
+		}
+	}
+}
+
+func TestDamagedFrames(t *testing.T) {
+	wire := appendFrame(nil, kindLook, appendPaths(nil, false, []string{"some/path"}))
+	for i := range 8 * len(wire) {
+		damaged := bytes.Clone(wire)
+		damaged[i/8] ^= 1 << (i % 8)
+		if f, err := readFrame(bytes.NewReader(damaged)); err == nil {
+			t.Fatalf("bit %d flipped: %v", i, f)
+		}
+	}
+	for n := range wire {
+		_, err := readFrame(bytes.NewReader(wire[:n]))
+		if n == 0 && err != io.EOF || n > 0 && !errors.Is(err, ErrFrame) {
+			t.Errorf("%d of %d bytes: %v", n, len(wire), err)
+		}
+	}
+	for _, length := range [][]byte{{0, 0, 0, 0}, {0, 16, 0, 2}, {255, 255, 255, 255}} {
+		if _, err := readFrame(bytes.NewReader(append(length, make([]byte, 100)...))); !errors.Is(err, ErrFrame) || !strings.Contains(err.Error(), "length") {
+			t.Errorf("length %v: %v", length, err)
+		}
+	}
+	if _, err := readFrame(bytes.NewReader(appendFrame(nil, kindData, make([]byte, maxBody)))); err != nil {
+		t.Errorf("the largest frame: %v", err)
+	}
+}
+
+func TestAnotherVersionIsNamed(t *testing.T) {
+	body := appendHello(nil, Hello{Cluster: "lab"})
+	body[1] = 9
+	_, err := cutHello(append(body, "what later versions add"...))
+	if err == nil || err.Error() != "the sender speaks version 9 of the stream, the receiver version 1" {
+		t.Errorf("got %v", err)
+	}
+	body = appendWelcome(nil, "lab")
+	body[1] = 9
+	if _, err := cutWelcome(body); err == nil || err.Error() != "the receiver speaks version 9 of the stream, the sender version 1" {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPathsThatLeadOut(t *testing.T) {
+	for _, path := range []string{"", "/x", "../x", "a/../../x", "a/..", "./a", "a//b", "a/", "a\x00b", strings.Repeat("a", 256)} {
+		if _, _, err := cutPaths(appendPaths(nil, false, []string{path})); !errors.Is(err, ErrFrame) {
+			t.Errorf("look at %q: %v", path, err)
+		}
+		if _, err := cutStep(appendStep(nil, Step{Path: path})); !errors.Is(err, ErrFrame) {
+			t.Errorf("step on %q: %v", path, err)
+		}
+		if _, err := cutStep(appendStep(nil, Step{Path: "a", From: path})); path != "" && !errors.Is(err, ErrFrame) {
+			t.Errorf("link to %q: %v", path, err)
+		}
+		if _, _, err := cutEntries(appendFound([]byte{1}, "", Found{Path: path})); !errors.Is(err, ErrFrame) {
+			t.Errorf("answer for %q: %v", path, err)
+		}
+	}
+	for op := range lastOp + 2 {
+		for _, s := range []Step{{Path: "."}, {Path: "a", From: "."}, {Path: "a", Entry: &change.Entry{Kind: change.Special}, Data: []byte("x")}} {
+			if op == OpFinish && s.Path == "." {
+				s.Entry = nil
+			}
+			if err := s.check(op); !errors.Is(err, ErrFrame) {
+				t.Errorf("step %d, %+v: %v", op, s, err)
+			}
+		}
+	}
+}
+
+// Whatever arrives is refused, or means what it would be written as.
+func FuzzDecode(f *testing.F) {
+	for k, all := range messages() {
+		for _, m := range all {
+			f.Add(byte(k), encode(k, m))
+		}
+	}
+	f.Fuzz(func(t *testing.T, k byte, body []byte) {
+		m, err := decode(kind(k), body)
+		if err != nil {
+			return
+		}
+		again, err := decode(kind(k), encode(kind(k), m))
+		if err != nil || !reflect.DeepEqual(m, again) && len(body) > 0 {
+			t.Errorf("kind %d: %+v became %+v, %v", k, m, again, err)
+		}
+	})
+}
+
+// The order of a listing is that of a walk.
+func TestOrderOfAListing(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	path := func() string {
+		names := make([]string, 1+rnd.IntN(3))
+		for i := range names {
+			names[i] = []string{"a", "a-", "a.b", "\x01", "\xff"}[rnd.IntN(5)]
+		}
+		return strings.Join(names, "/")
+	}
+	for range 10_000 {
+		a, b := path(), path()
+		slow := 0
+		x, y := strings.Split(a, "/"), strings.Split(b, "/")
+		for i := 0; slow == 0 && (i < len(x) || i < len(y)); i++ {
+			switch {
+			case i == len(x):
+				slow = -1
+			case i == len(y):
+				slow = 1
+			default:
+				slow = strings.Compare(x[i], y[i])
+			}
+		}
+		if got := Compare(a, b); max(-1, min(1, got)) != slow {
+			t.Fatalf("%q, %q: %d, not %d", a, b, got, slow)
+		}
+	}
+}
