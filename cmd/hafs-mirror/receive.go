@@ -56,7 +56,7 @@ type receiving struct {
 
 func newReceiving(settings config.Settings, f *following, m *mirror.Mirror, directory string, log zerolog.Logger) *receiving {
 	r := &receiving{settings: settings, record: f.record, mirror: m, log: log}
-	r.replica = stream.Receiver{Path: directory, Cluster: f.record().Cluster, Note: r.note, Log: log}
+	r.replica = stream.Receiver{Path: directory, Cluster: f.record().Cluster, Allowed: r.feeds, Note: r.note, Log: log}
 	return r
 }
 
@@ -99,8 +99,7 @@ func (r *receiving) session(ctx context.Context, conn *net.UnixConn) error {
 	}()
 	switch s.Kind {
 	case gate.Replica:
-		receiver := r.replica.From(func() error { return r.feeds(s.From) })
-		return receiver.Serve(ctx, peer)
+		return r.replica.Serve(ctx, s.From, peer)
 	case gate.Share:
 		return r.share(ctx, s, peer)
 	}

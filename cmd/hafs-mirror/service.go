@@ -45,7 +45,7 @@ func (c *runCommand) serve(ctx context.Context) error {
 		}
 		return &mirror.Stream{
 			Share: share, Cluster: r.Cluster, Self: settings.Name, Sync: !c.NoSync, Log: log.With().Str("replica", w.Name).Logger(),
-			Open: func(ctx context.Context) (io.ReadWriteCloser, error) {
+			Open: func(context.Context) (io.ReadWriteCloser, error) { // the session outlives the batch it is opened for
 				return dial.Open(ctx, settings.Run("dial.sock"), w.Target, []string{"stream"})
 			},
 			Generation: func() uint64 { return followed.record().Generation },

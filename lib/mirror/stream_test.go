@@ -120,7 +120,7 @@ func TestStreamThatHangs(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(far, change.Marker), []byte(testMarker), 0o644))
 	receiver := &stream.Receiver{Path: far, Cluster: "test", Log: w.log()}
 	var hangs sync.RWMutex
-	receiver.Allowed = func() error { hangs.RLock(); defer hangs.RUnlock(); return nil }
+	receiver.Allowed = func(string) error { hangs.RLock(); defer hangs.RUnlock(); return nil }
 	w.more = map[string]Transport{"far": w.stream(receiver)}
 	w.run()
 
@@ -187,7 +187,7 @@ func TestFencedReceiver(t *testing.T) {
 			w := newWorld(t, "stream")
 			asked := 0
 			receiver := &stream.Receiver{Path: w.replica, Cluster: "test", Log: w.log()}
-			receiver.Allowed = func() error {
+			receiver.Allowed = func(string) error {
 				if asked++; asked > allowed {
 					return errors.New("generation 8 names another server")
 				}

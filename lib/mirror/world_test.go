@@ -123,7 +123,7 @@ func (w *world) dial(r *stream.Receiver) func(context.Context) (io.ReadWriteClos
 	w.t.Cleanup(func() { stop(); serving.Wait() })
 	return func(context.Context) (io.ReadWriteCloser, error) {
 		here, there := net.Pipe()
-		serving.Go(func() { _ = r.Serve(ctx, there) })
+		serving.Go(func() { _ = r.Serve(ctx, "L1", there) })
 		return here, nil
 	}
 }

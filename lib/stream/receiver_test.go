@@ -41,7 +41,7 @@ func dial(t *testing.T, r *Receiver) (conn net.Conn, ended chan error) {
 	here, there := net.Pipe()
 	ended = make(chan error, 1)
 	done := make(chan struct{})
-	go func() { defer close(done); ended <- r.Serve(ctx, there) }()
+	go func() { defer close(done); ended <- r.Serve(ctx, "L1", there) }()
 	t.Cleanup(func() { stop(); <-done })
 	return here, ended
 }

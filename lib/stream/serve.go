@@ -21,8 +21,8 @@ import (
 type Receiver struct {
 	Path    string // of the replica
 	Cluster string
-	// Allowed, when set, is asked before each batch or move, and before a batch is answered. An error ends the session.
-	Allowed func() error
+	// Allowed, when set, is asked whether a sender may go on: before each batch or move, and before a batch is answered. An error ends the session.
+	Allowed func(from string) error
 	// Note, when set, is told the position that a batch led to, after all of it was done.
 	Note    func(Position) error
 	Before  func(step string) error // of tree.Root, for tests
@@ -39,6 +39,7 @@ const DefaultWorkers = 8
 // serving is one session.
 type serving struct {
 	*Receiver
+	from   string
 	conn   io.ReadWriteCloser
 	in     *bufio.Reader
 	out    *bufio.Writer
@@ -50,11 +51,11 @@ type serving struct {
 	path   string        // of that file
 }
 
-// Serve serves one sender until the stream or the context ends. A session that is still there is ended first: what is left of it in the
+// Serve serves one sender, whose name was proved by whoever handed the stream over, until the stream or the context ends. A session that is still there is ended first: what is left of it in the
 // stream must not be done after the new one has looked. Without an error the stream ended between two requests.
-func (r *Receiver) Serve(ctx context.Context, conn io.ReadWriteCloser) error {
+func (r *Receiver) Serve(ctx context.Context, from string, conn io.ReadWriteCloser) error {
 	s := &serving{
-		Receiver: r, conn: conn, in: bufio.NewReaderSize(conn, bufferBytes), out: bufio.NewWriterSize(conn, bufferBytes), ended: make(chan struct{}),
+		Receiver: r, from: from, conn: conn, in: bufio.NewReaderSize(conn, bufferBytes), out: bufio.NewWriterSize(conn, bufferBytes), ended: make(chan struct{}),
 	}
 	defer close(s.ended)
 	defer conn.Close()
@@ -232,7 +233,7 @@ func (s *serving) allowed() error {
 	if s.Allowed == nil {
 		return nil
 	}
-	return s.Allowed()
+	return s.Allowed(s.from)
 }
 
 func (s *serving) send(k kind, body ...[]byte) error {
