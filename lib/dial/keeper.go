@@ -17,6 +17,7 @@ import (
 
 	"hafs/lib/config"
 	"hafs/lib/gate"
+	"hafs/lib/lease"
 	"hafs/lib/record"
 	"hafs/lib/relay"
 	"hafs/lib/session"
@@ -238,9 +239,19 @@ func (k *Keeper) openShare(ctx context.Context, r record.Record, changed <-chan 
 	return k.follow(stream, r), nil
 }
 
+// errNoLease means that this server is FS and must not serve now.
+var errNoLease = errors.New("this server is the file sharing server and has no lease")
+
+// leasePause is how often a session with this server itself looks whether the lease is still there.
+const leasePause = 50 * time.Millisecond
+
 // openHere serves this server's own mount of the share when this server is FS: programs that had files open in it when the role moved
-// here go on.
+// here go on. It needs the lease like any other session, and ends with it.
 func (k *Keeper) openHere(r record.Record) (io.ReadWriteCloser, error) {
+	path := k.Settings.Run("lease")
+	if !lease.Held(path) {
+		return nil, errNoLease
+	}
 	cmd := exec.Command(gate.SFTPServer, "-d", r.FS.SharedArea)
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -253,7 +264,18 @@ func (k *Keeper) openHere(r record.Record) (io.ReadWriteCloser, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	return k.follow(here{out, in, cmd}, r), nil
+	s := k.follow(here{out, in, cmd}, r)
+	go func() {
+		for lease.Held(path) {
+			select {
+			case <-time.After(leasePause):
+			case <-s.ended:
+				return
+			}
+		}
+		s.Close()
+	}()
+	return s, nil
 }
 
 // here is the sftp-server of this server itself.
@@ -270,7 +292,7 @@ func (h here) Close() error {
 }
 
 // follow ends a session when its server is not FS any more. Other changes of the record leave it alone.
-func (k *Keeper) follow(session io.ReadWriteCloser, opened record.Record) io.ReadWriteCloser {
+func (k *Keeper) follow(session io.ReadWriteCloser, opened record.Record) *shareSession {
 	s := &shareSession{ReadWriteCloser: session, ended: make(chan struct{})}
 	go func() {
 		for {

@@ -49,19 +49,12 @@ func (k Keeper) pass(ctx context.Context, r record.Record, dryRun bool) ([]Step,
 	if !known {
 		return nil, fmt.Errorf("this server, %s, is not in the record %s", k.Settings.Name, r)
 	}
-	iface := k.Settings.Interface
-	if iface == "" {
-		var err error
-		if iface, err = system.Interface(self.Address); err != nil {
-			return nil, err
-		}
-	}
 	units, err := k.Machine.Units(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer units.Close()
-	now, err := observe(ctx, units, k.Settings, r, iface)
+	now, err := observe(ctx, units, k.Settings, r)
 	if err != nil {
 		return nil, err
 	}
@@ -71,10 +64,10 @@ func (k Keeper) pass(ctx context.Context, r record.Record, dryRun bool) ([]Step,
 	}
 	before := ReadState(k.Settings)
 	state := State{Generation: r.Generation, Role: r.Role(self.Name), Since: before.Since}
-	state.Mounted = Want(r, self.Name, now.Confirmed, k.Places).Mounted
+	state.Mounted = Want(r, self.Name, now, k.Places).Mounted
 	err = k.check(r, now.Confirmed)
 	if err == nil {
-		err = k.carryOut(ctx, units, r, iface, steps)
+		err = k.carryOut(ctx, units, r, steps)
 	}
 	if err == nil && now.Confirmed && state.Role == record.RoleFailed {
 		state.Aside, err = k.pull(ctx, r)
@@ -85,6 +78,8 @@ func (k Keeper) pass(ctx context.Context, r record.Record, dryRun bool) ([]Step,
 		state.Problem = err.Error()
 	case !now.Confirmed:
 		state.Problem = "waiting until a majority of the servers has confirmed the record"
+	case state.Role == record.RoleFS && !now.Leased:
+		state.Problem = "waiting for the lease: a majority of the servers has to answer"
 	}
 	if established := state.Problem == ""; established && (before.Generation != r.Generation || before.Problem != "" || before.Since.IsZero()) {
 		state.Since = k.Machine.Now()
@@ -105,27 +100,27 @@ func (k Keeper) check(r record.Record, confirmed bool) error {
 }
 
 // carryOut does the steps, phase after phase. All steps of a phase are tried even if one fails: a unit that does not start must not keep
-// the address from moving.
-func (k Keeper) carryOut(ctx context.Context, units system.Units, r record.Record, iface string, steps []Step) error {
+// the link from moving.
+func (k Keeper) carryOut(ctx context.Context, units system.Units, r record.Record, steps []Step) error {
 	var failures []error
 	for first := 0; first < len(steps); {
 		last := first
 		for last < len(steps) && steps[last].Phase == steps[first].Phase {
 			last++
 		}
-		failures = append(failures, k.phase(ctx, units, r, iface, steps[first:last])...)
+		failures = append(failures, k.phase(ctx, units, r, steps[first:last])...)
 		first = last
 	}
 	return errors.Join(failures...)
 }
 
-func (k Keeper) phase(ctx context.Context, units system.Units, r record.Record, iface string, steps []Step) []error {
+func (k Keeper) phase(ctx context.Context, units system.Units, r record.Record, steps []Step) []error {
 	results := make([]error, len(steps))
 	var running sync.WaitGroup
 	for i, s := range steps {
 		running.Go(func() {
 			started := time.Now()
-			results[i] = k.step(ctx, units, r, iface, s)
+			results[i] = k.step(ctx, units, r, s)
 			k.Log.Info().Err(results[i]).Str("step", s.String()).Dur("took_ms", time.Since(started)).Msg("step")
 		})
 	}
@@ -133,20 +128,13 @@ func (k Keeper) phase(ctx context.Context, units system.Units, r record.Record, 
 	return results
 }
 
-func (k Keeper) step(ctx context.Context, units system.Units, r record.Record, iface string, s Step) error {
+func (k Keeper) step(ctx context.Context, units system.Units, r record.Record, s Step) error {
 	ctx, cancel := context.WithTimeout(ctx, unitPatience)
 	defer cancel()
 	name := s.String()
 	switch s.Action {
 	case EndSession:
 		return k.Machine.End(name, s.PID)
-	case DropAddress:
-		return k.Machine.DropAddress(name, iface, s.Target)
-	case AddAddress:
-		if err := k.Machine.AddAddress(name, iface, s.Target, 0); err != nil {
-			return err
-		}
-		return k.Machine.Announce("announce "+s.Target, iface, s.Target)
 	case Link:
 		return k.Machine.SwapLink(name, s.Target, r.FS.Link)
 	case StopUnit:
