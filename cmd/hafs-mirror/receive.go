@@ -10,11 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"sync"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"hafs/lib/config"
 	"hafs/lib/gate"
+	"hafs/lib/lease"
 	"hafs/lib/mirror"
 	"hafs/lib/record"
 	"hafs/lib/share"
@@ -136,6 +138,9 @@ func (r *receiving) note(p stream.Position) error {
 
 // share serves one client of the share.
 func (r *receiving) share(ctx context.Context, s gate.Session, client io.ReadWriteCloser) error {
+	if err := r.serves(s.From); err != nil {
+		return err
+	}
 	directory := r.record().FS.SharedArea
 	cmd := exec.CommandContext(ctx, gate.SFTPServer, "-d", directory)
 	cmd.Stderr = os.Stderr
@@ -154,6 +159,17 @@ func (r *receiving) share(ctx context.Context, s gate.Session, client io.ReadWri
 	if r.settings.Acknowledge == config.AcknowledgeDRS1 {
 		session.Settle = r.mirror.Settle
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		for ctx.Err() == nil && r.serves(s.From) == nil {
+			select {
+			case <-time.After(lease.Ends(r.settings.Run("lease"))):
+			case <-ctx.Done():
+			}
+		}
+		cancel()
+	}()
 	err = session.Serve(ctx, client, struct {
 		io.Reader
 		io.WriteCloser
@@ -169,6 +185,8 @@ func (r *receiving) serves(from string) error {
 	switch {
 	case now.FS.Name != r.settings.Name:
 		return fmt.Errorf("%s is not the file sharing server in generation %d, %s is", r.settings.Name, now.Generation, now.FS.Name)
+	case !lease.Held(r.settings.Run("lease")):
+		return fmt.Errorf("%s has no lease", r.settings.Name)
 	case now.Role(from) == record.RoleFailed || now.Role(from) == record.RoleNone:
 		return fmt.Errorf("%s is no member in generation %d", from, now.Generation)
 	}

@@ -64,15 +64,21 @@ func Parse(line string) (Order, error) {
 	return o, nil
 }
 
-// Allow decides whether a peer may have what it asks for. confirmed says whether this server knows that its record is the newest.
-func Allow(r record.Record, self, from string, confirmed bool, o Order) error {
+// Standing is what a server knows of its own right to act.
+type Standing struct {
+	Confirmed bool // its record is known to be the newest
+	Leased    bool // as FS it has the lease
+}
+
+// Allow decides whether a peer may have what it asks for.
+func Allow(r record.Record, self, from string, standing Standing, o Order) error {
 	if r.Role(from) == record.RoleNone {
 		return fmt.Errorf("%s is not in the server list", from)
 	}
 	if o.Kind == Link {
 		return nil
 	}
-	if !confirmed {
+	if !standing.Confirmed {
 		return fmt.Errorf("%s does not know yet whether its record is the newest", self)
 	}
 	if o.Generation != r.Generation {
@@ -87,6 +93,9 @@ func Allow(r record.Record, self, from string, confirmed bool, o Order) error {
 	case Share, Pull:
 		if r.FS.Name != self {
 			return fmt.Errorf("%s is not the file sharing server, %s is", self, r.FS.Name)
+		}
+		if !standing.Leased {
+			return fmt.Errorf("%s is the file sharing server and has no lease: a majority has not answered it within the examination time", self)
 		}
 		if o.Kind == Share && r.Role(from) == record.RoleFailed {
 			return fmt.Errorf("%s has failed in generation %d and is not back", from, r.Generation)

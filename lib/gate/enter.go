@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hafs/lib/config"
+	"hafs/lib/lease"
 	"hafs/lib/record"
 	"hafs/lib/socket"
 )
@@ -22,7 +23,8 @@ const SFTPServer = "/usr/lib/openssh/sftp-server"
 
 const (
 	rsync = "/usr/bin/rsync"
-	// generationPatience is how long a session waits for a generation its peer has and this server does not yet.
+	// generationPatience is how long a session waits for a generation its peer has and this server does not yet, or for the lease that a new FS
+	// gets a moment after its generation.
 	generationPatience = 2 * time.Second
 )
 
@@ -41,11 +43,11 @@ func (g Gate) Enter(line string) error {
 	if order.Kind == Link {
 		return g.handOver("link.sock", "hafs-linkcheck", Session{Kind: Link, From: g.From})
 	}
-	r, err := g.awaitGeneration(order.Generation)
+	r, standing, err := g.await(order)
 	if err != nil {
 		return err
 	}
-	if err := Allow(r, g.Settings.Name, g.From, g.confirmed(), order); err != nil {
+	if err := Allow(r, g.Settings.Name, g.From, standing, order); err != nil {
 		return err
 	}
 	if err := CheckMarker(r.DataDirectory, r.Cluster); err != nil {
@@ -64,22 +66,25 @@ func (g Gate) Enter(line string) error {
 	return unix.Exec(SFTPServer, []string{"sftp-server", "-d", r.DataDirectory}, os.Environ())
 }
 
-// awaitGeneration reads the record, and again while the peer is ahead of it.
-func (g Gate) awaitGeneration(wanted uint64) (record.Record, error) {
+// await reads the record, and again while the peer is ahead of it or this server has not its lease yet.
+func (g Gate) await(o Order) (record.Record, Standing, error) {
 	deadline := time.Now().Add(generationPatience)
 	store := record.Store{Directory: g.Settings.StateDirectory}
 	for {
 		r, err := store.Current()
-		if err != nil || (r.Generation >= wanted && g.confirmed()) || time.Now().After(deadline) {
-			return r, err
+		standing := g.standing()
+		waits := r.Generation < o.Generation || !standing.Confirmed ||
+			!standing.Leased && (o.Kind == Share || o.Kind == Pull) && r.FS.Name == g.Settings.Name
+		if err != nil || !waits || time.Now().After(deadline) {
+			return r, standing, err
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
 }
 
-func (g Gate) confirmed() bool {
+func (g Gate) standing() Standing {
 	_, err := os.Stat(g.Settings.Run("confirmed"))
-	return err == nil
+	return Standing{Confirmed: err == nil, Leased: lease.Held(g.Settings.Run("lease"))}
 }
 
 // SessionSocket is where hafs-mirror takes sessions of the share's clients, and of the server that feeds this one's copy by a stream. A session is its

@@ -5,8 +5,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
+	"hafs/lib/config"
+	"hafs/lib/lease"
 	"hafs/lib/record"
+	"hafs/lib/recordtest"
+	"hafs/lib/system"
 )
 
 func cluster() record.Record {
@@ -40,7 +45,7 @@ func TestOrders(t *testing.T) {
 		}
 		order, err := Parse(command)
 		if err == nil {
-			err = Allow(cluster(), self, from, true, order)
+			err = Allow(cluster(), self, from, Standing{Confirmed: true, Leased: self == "L1"}, order)
 		}
 		got := "allowed"
 		if err != nil {
@@ -58,9 +63,57 @@ func TestUnconfirmedServerServesOnlyLinks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := Allow(cluster(), "L1", "W3", false, order); (err == nil) != want {
+		if err := Allow(cluster(), "L1", "W3", Standing{Leased: true}, order); (err == nil) != want {
 			t.Errorf("%s: %v", command, err)
 		}
+	}
+}
+
+// I1: FS without a lease may have been replaced. A comparison changes nothing, and whoever compares knows what it asks.
+func TestFSWithoutLease(t *testing.T) {
+	for command, want := range map[string]bool{
+		"link": true, "compare 7 rsync --server -nlogDtpre.iLsfxCIvu . /nfs/": true,
+		"share 7": false, "pull 7 rsync --server --sender -logDtpre.iLsfxCIvu . /nfs/": false,
+	} {
+		order, err := Parse(command)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = Allow(cluster(), "L1", "W3", Standing{Confirmed: true}, order)
+		if (err == nil) != want || err != nil && !strings.Contains(err.Error(), "has no lease") {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+}
+
+// A new FS has its generation a moment before its lease: a session waits for both, and for nothing it does not need.
+func TestSessionWaitsForTheLease(t *testing.T) {
+	g := Gate{Settings: config.Settings{Name: "L1", StateDirectory: t.TempDir(), RunDirectory: t.TempDir()}, From: "W3"}
+	r := recordtest.Parse(t, "fs=L1 pairs=W3/M2")
+	if err := (record.Store{Directory: g.Settings.StateDirectory}).Install(r); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(g.Settings.Run("confirmed"), []byte("7"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, standing, err := g.await(Order{Kind: Compare, Generation: 7}); err != nil || !standing.Confirmed || standing.Leased {
+		t.Errorf("a comparison: %+v %v", standing, err)
+	}
+	done := make(chan Standing)
+	go func() {
+		_, standing, _ := g.await(Order{Kind: Share, Generation: 7})
+		done <- standing
+	}()
+	select {
+	case <-done:
+		t.Fatal("the share: does not wait")
+	case <-time.After(20 * time.Millisecond):
+	}
+	if err := (lease.Lease{Generation: 7, Expires: lease.Clock() + time.Minute}).Write(system.Machine{}, g.Settings.Run("lease")); err != nil {
+		t.Fatal(err)
+	}
+	if standing := <-done; !standing.Leased {
+		t.Errorf("the share: %+v", standing)
 	}
 }
 

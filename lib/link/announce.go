@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"hafs/lib/lease"
 	"hafs/lib/record"
 	"hafs/lib/system"
 )
@@ -17,7 +18,7 @@ func (d *Daemon) announce(ctx context.Context) {
 		d.mu.Lock()
 		r := d.record
 		d.mu.Unlock()
-		if r.Role(d.Settings.Name) == record.RoleFS {
+		if r.Role(d.Settings.Name) == record.RoleFS && d.serving.leased() {
 			if err := d.announceOnce(r); err != nil {
 				d.Log.Warn().Err(err).Msg("cannot announce the virtual address")
 			}
@@ -40,8 +41,39 @@ func (d *Daemon) announceOnce(r record.Record) error {
 	if err != nil {
 		return err
 	}
-	here, err := system.HasAddress(iface, r.VirtualIP())
-	if err != nil || !here {
+	return d.Machine.Announce("announce "+r.FS.VirtualAddress, iface, r.FS.VirtualAddress)
+}
+
+// acts are how the lease shows on this machine.
+func (d *Daemon) acts() acts {
+	path := d.Settings.Run("lease")
+	return acts{
+		hold: d.hold,
+		drop: func(r record.Record) error {
+			iface, err := d.addressInterface(r)
+			if err != nil {
+				return err
+			}
+			return d.Machine.DropAddress("drop address "+r.FS.VirtualAddress, iface, r.FS.VirtualAddress)
+		},
+		note: func(r record.Record, remaining time.Duration) error {
+			return lease.Lease{Generation: r.Generation, Expires: lease.Clock() + remaining}.Write(d.Machine, path)
+		},
+		forget: func() error { return lease.Remove(d.Machine, path) },
+	}
+}
+
+// hold gives this server the virtual address for a while, and tells the neighbours if it had not got it.
+func (d *Daemon) hold(r record.Record, lifetime time.Duration) error {
+	iface, err := d.addressInterface(r)
+	if err != nil {
+		return err
+	}
+	had, err := system.HasAddress(iface, r.VirtualIP())
+	if err != nil {
+		return err
+	}
+	if err := d.Machine.AddAddress("add address "+r.FS.VirtualAddress, iface, r.FS.VirtualAddress, lifetime); err != nil || had {
 		return err
 	}
 	return d.Machine.Announce("announce "+r.FS.VirtualAddress, iface, r.FS.VirtualAddress)

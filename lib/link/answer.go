@@ -99,11 +99,12 @@ func (d *Daemon) view() map[string]Peer {
 // answer answers one question of a server of the cluster, or of this one.
 func (d *Daemon) answer(from string, q Request) Reply {
 	d.mu.Lock()
-	have, confirmed := d.record, d.confirmed
+	have, confirmed, voted := d.record, d.confirmed, d.voted
 	if q.Kind == Beat && q.Cluster == have.Cluster {
 		if q.Healthy {
 			d.hear(from, time.Now())
 		}
+		d.sought[from] = max(d.sought[from], q.Lease)
 		if q.Generation > have.Generation {
 			d.newer[from] = q.Generation
 			d.nudge()
@@ -115,11 +116,11 @@ func (d *Daemon) answer(from string, q Request) Reply {
 	}
 	switch q.Kind {
 	case Beat:
-		return Reply{Facts: d.facts(have)}
+		return Reply{Facts: d.facts(have, voted)}
 	case Fetch:
 		return Reply{Record: &have}
 	case Inquire:
-		return Reply{Details: d.details(have, confirmed)}
+		return Reply{Details: d.details(have, confirmed, voted)}
 	case Prepare, Accept:
 		a, err := d.vote(from, q)
 		if err != nil {
@@ -141,14 +142,23 @@ func (d *Daemon) answer(from string, q Request) Reply {
 // hear notes a heartbeat that came in; mu is held.
 func (d *Daemon) hear(from string, now time.Time) {
 	d.heard[from] = now
+	if from == d.record.FS.Name {
+		d.fsHeard = now
+	}
 	if p := d.peers[from]; p != nil {
 		p.hear(now)
 	}
 }
 
-func (d *Daemon) facts(have record.Record) *Facts {
+func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
 	f := Facts{Cluster: have.Cluster, Generation: have.Generation}
 	f.Healthy, f.Problem = d.canary.state()
+	if voted > have.Generation {
+		f.Voted = voted
+	}
+	if have.Role(d.Settings.Name) != record.RoleFailed { // then nobody cares, and an answer need not read a file
+		return &f
+	}
 	var role struct {
 		Generation uint64 `json:"generation"`
 		Fit        bool   `json:"fit"`
@@ -159,8 +169,8 @@ func (d *Daemon) facts(have record.Record) *Facts {
 	return &f
 }
 
-func (d *Daemon) details(have record.Record, confirmed bool) *Details {
-	x := Details{Facts: *d.facts(have), Confirmed: confirmed, Peers: d.view()}
+func (d *Daemon) details(have record.Record, confirmed bool, voted uint64) *Details {
+	x := Details{Facts: *d.facts(have, voted), Confirmed: confirmed, Leased: d.serving.leased(), Peers: d.view()}
 	x.Role, _ = os.ReadFile(d.Settings.Run("role.json"))
 	x.Mirror, _ = os.ReadFile(d.Settings.Run("mirror.json"))
 	for _, text := range []*json.RawMessage{&x.Role, &x.Mirror} {
@@ -176,18 +186,23 @@ func (d *Daemon) details(have record.Record, confirmed bool) *Details {
 func (d *Daemon) vote(from string, q Request) (agree.Answer, error) {
 	d.voting.Lock()
 	defer d.voting.Unlock()
-	d.mu.Lock()
-	have, confirmed := d.record, d.confirmed
-	fsHeard := d.heard[have.FS.Name]
-	d.mu.Unlock()
 	if q.Ballot == nil || q.Record == nil {
 		return agree.Answer{}, fmt.Errorf("%s: no ballot or no record", q.Kind)
 	}
+	d.mu.Lock()
+	have, before := d.record, d.voted
 	if have.Generation >= q.Record.Generation {
+		d.mu.Unlock()
 		return agree.Answer{Reason: fmt.Sprintf("has generation %d already", have.Generation), Chosen: chosen(have, *q.Record)}, nil
 	}
-	silence := time.Since(fsHeard)
-	if reason := objection(have, *q.Record, from, d.Settings.Name, confirmed, silence, d.Settings.ExaminationTime); reason != "" {
+	silence := time.Since(d.fsHeard)
+	handsOver := from == have.FS.Name && q.Lease > d.sought[from]
+	reason := objection(have, *q.Record, from, d.Settings.Name, d.confirmed, handsOver, silence, d.Settings.ExaminationTime)
+	if reason == "" && q.Kind == Accept {
+		d.voted = q.Record.Generation // before FS can be heard again: the answer must not count for its lease
+	}
+	d.mu.Unlock()
+	if reason != "" {
 		return agree.Answer{Reason: reason, Wait: max(0, d.Settings.ExaminationTime-silence)}, nil
 	}
 	vote, err := d.votes.Load(q.Record.Generation)
@@ -202,6 +217,10 @@ func (d *Daemon) vote(from string, q Request) (agree.Answer, error) {
 		if err := d.votes.Save(next); err != nil {
 			return agree.Answer{}, err
 		}
+	} else {
+		d.mu.Lock()
+		d.voted = before
+		d.mu.Unlock()
 	}
 	return a, nil
 }

@@ -31,10 +31,11 @@ type Daemon struct {
 	// Start starts a systemd unit without waiting for it.
 	Start func(unit string) error
 
-	store  record.Store
-	votes  agree.Store
-	canary *canary
-	wake   chan struct{}
+	store   record.Store
+	votes   agree.Store
+	canary  *canary
+	serving *serving
+	wake    chan struct{}
 
 	voting    sync.Mutex // one question of agreement at a time
 	mu        sync.Mutex
@@ -42,10 +43,13 @@ type Daemon struct {
 	confirmed bool
 	peers     map[string]*peerLink
 	heard     map[string]time.Time // when a server's own heartbeat came in last
+	fsHeard   time.Time            // when FS's did, or its record was installed or read: from then on this server keeps to it for the examination time
+	sought    map[string]uint64    // the latest lease that a server asked for
+	voted     uint64               // the latest generation this server voted for, or may have
+	stuck     time.Time            // since when FS has seen a vote for the next generation that led to nothing
 	newer     map[string]uint64    // servers seen with a newer generation
 	due       map[string]time.Time // lost servers, and when to report them next
 	probeDue  time.Time            // when hafs-probe may be started again
-	started   time.Time
 }
 
 type peerLink struct {
@@ -54,19 +58,26 @@ type peerLink struct {
 	stop    context.CancelFunc
 }
 
-// Run works until ctx ends.
-func (d *Daemon) Run(ctx context.Context) error {
+func (d *Daemon) open() {
 	d.store = record.Store{Machine: d.Machine, Directory: d.Settings.StateDirectory}
 	d.votes = agree.Store{Machine: d.Machine, Path: d.Settings.State("vote.json")}
 	d.wake = make(chan struct{}, 1)
 	d.peers, d.heard, d.newer, d.due = map[string]*peerLink{}, map[string]time.Time{}, map[string]uint64{}, map[string]time.Time{}
-	d.started = time.Now()
+	d.sought = map[string]uint64{}
+	d.serving = newServing(d.Settings.Name, d.Settings.ExaminationTime, d.acts(), d.bound, d.Log)
+}
+
+// Run works until ctx ends.
+func (d *Daemon) Run(ctx context.Context) error {
+	d.open()
 	if err := d.load(ctx); err != nil {
 		return err
 	}
 	d.canary = &canary{directory: d.record.DataDirectory, worked: time.Now()}
 	go d.canary.run(ctx)
 	d.confirmed = d.confirmedBefore()
+	d.remember(time.Now())
+	d.serve()
 
 	listener, err := socket.Listen(d.Settings.Run("link.sock"))
 	if err != nil {
@@ -135,6 +146,8 @@ func (d *Daemon) reconcile(ctx context.Context) time.Duration {
 	d.learn(ctx)
 	d.adjustLinks(ctx)
 	d.confirm()
+	d.serve()
+	d.finish(ctx)
 	return d.report()
 }
 
@@ -167,12 +180,14 @@ func (d *Daemon) adjustLinks(ctx context.Context) {
 
 func (d *Daemon) heartbeat() Request {
 	healthy, _ := d.canary.state()
+	seeks := d.serving.seeks()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return Request{Kind: Beat, Cluster: d.record.Cluster, Generation: d.record.Generation, Healthy: healthy}
+	return Request{Kind: Beat, Cluster: d.record.Cluster, Generation: d.record.Generation, Healthy: healthy, Lease: seeks}
 }
 
-func (d *Daemon) onAnswer(name string, f Facts) {
+func (d *Daemon) onAnswer(name string, q Request, sent time.Time, f Facts) {
+	d.serving.answered(name, q, sent, f)
 	d.mu.Lock()
 	newer := f.Cluster == d.record.Cluster && f.Generation > d.record.Generation
 	if newer {

@@ -76,8 +76,9 @@ func Stand(r record.Record, self string, generations map[string]uint64) Standing
 // objection is why a member does not vote for a record, whatever the ballot; empty when it has none.
 //
 // The file sharing server's heartbeats count as a promise: whoever heard one within the examination time does not help to replace it. So one DRS1 that
-// cannot reach FS while the others can is its own failure, not FS's. FS itself may hand its role over.
-func objection(have, wanted record.Record, from, self string, confirmed bool, fsSilence, examination time.Duration) string {
+// cannot reach FS while the others can is its own failure, not FS's. FS itself may hand its role over: then it has given its lease up before it asked, and
+// sought none since (handsOver).
+func objection(have, wanted record.Record, from, self string, confirmed, handsOver bool, fsSilence, examination time.Duration) string {
 	replaced := have.FS.Name != wanted.FS.Name
 	switch {
 	case !confirmed:
@@ -90,9 +91,9 @@ func objection(have, wanted record.Record, from, self string, confirmed bool, fs
 		return fmt.Sprintf("%s is no member in generation %d", from, have.Generation)
 	case have.Role(self) == record.RoleFailed:
 		return "has failed itself in this generation"
-	case replaced && from != have.FS.Name && self == have.FS.Name:
+	case replaced && !handsOver && self == have.FS.Name:
 		return "is the file sharing server and works"
-	case replaced && from != have.FS.Name && fsSilence < examination:
+	case replaced && !handsOver && fsSilence < examination:
 		return fmt.Sprintf("heard the file sharing server %s %d ms ago", have.FS.Name, fsSilence.Milliseconds())
 	}
 	return ""

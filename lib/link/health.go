@@ -17,6 +17,7 @@ import (
 type Details struct {
 	Facts     Facts           `json:"facts"`
 	Confirmed bool            `json:"confirmed"`
+	Leased    bool            `json:"leased,omitempty"` // it is FS and may serve
 	Role      json.RawMessage `json:"role,omitempty"`   // role.json
 	Mirror    json.RawMessage `json:"mirror,omitempty"` // mirror.json
 	Peers     map[string]Peer `json:"peers,omitempty"`

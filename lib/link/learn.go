@@ -90,13 +90,14 @@ func (d *Daemon) install(r record.Record, save func(record.Record) error, how st
 		return nil
 	}
 	d.mu.Lock()
-	d.record = r
+	d.record, d.fsHeard = r, time.Now()
 	clear(d.due)
 	err := error(nil)
 	if d.confirmed {
 		err = d.writeConfirmed()
 	}
 	d.mu.Unlock()
+	d.serve()
 	d.Log.Info().Str("event", "installed").Uint64("generation", r.Generation).Str("how", how).
 		Str("role", string(r.Role(d.Settings.Name))).Msg("new generation")
 	d.nudge()
@@ -105,13 +106,13 @@ func (d *Daemon) install(r record.Record, save func(record.Record) error, how st
 
 // ask sends a question to any server: over its link, or over a connection made for it.
 func (d *Daemon) ask(ctx context.Context, to string, q Request) (Reply, error) {
+	q = d.sign(q)
 	if to == d.Settings.Name {
 		return d.answer(to, q), nil
 	}
 	d.mu.Lock()
 	running := d.peers[to]
 	s, known := d.record.Server(to)
-	q.Cluster, q.Generation = d.record.Cluster, d.record.Generation
 	d.mu.Unlock()
 	if !known {
 		return Reply{}, fmt.Errorf("%s is not in the server list", to)
@@ -131,4 +132,15 @@ func (d *Daemon) ask(ctx context.Context, to string, q Request) (Reply, error) {
 	c := newCaller(stream)
 	defer c.fail(context.Canceled)
 	return c.call(ctx, q)
+}
+
+// sign says in whose name a question is asked. FS has given its lease up when it asks for a vote that hands its role over.
+func (d *Daemon) sign(q Request) Request {
+	if d.handsOver(q) {
+		q.Lease = d.serving.handOver()
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	q.Cluster, q.Generation = d.record.Cluster, d.record.Generation
+	return q
 }

@@ -111,21 +111,25 @@ func TestObjection(t *testing.T) {
 		from      string
 		self      string
 		confirmed bool
+		handsOver bool
 		silence   time.Duration
 		want      string // part of the reason; empty: no objection
 	}{
-		{"an ordinary repair", next, "a", "c", true, 0, ""},
-		{"not confirmed since the boot", next, "a", "c", false, 0, "does not know yet"},
-		{"another cluster", stranger, "a", "c", true, 0, `of cluster "test"`},
-		{"not the successor", later, "a", "c", true, 0, "is not the next"},
-		{"proposed by a failed server", next, "e", "c", true, 0, "e is no member"},
-		{"asked of a failed server", next, "a", "e", true, 0, "has failed itself"},
-		{"FS was heard a moment ago", replaced, "b", "c", true, examination / 2, "heard the file sharing server a"},
-		{"FS is silent", replaced, "b", "c", true, examination, ""},
-		{"FS itself is asked", replaced, "b", "a", true, time.Hour, "works"},
-		{"FS hands its role over", replaced, "a", "c", true, 0, ""},
+		{"an ordinary repair", next, "a", "c", true, false, 0, ""},
+		{"not confirmed since the boot", next, "a", "c", false, false, 0, "does not know yet"},
+		{"another cluster", stranger, "a", "c", true, false, 0, `of cluster "test"`},
+		{"not the successor", later, "a", "c", true, false, 0, "is not the next"},
+		{"proposed by a failed server", next, "e", "c", true, false, 0, "e is no member"},
+		{"asked of a failed server", next, "a", "e", true, false, 0, "has failed itself"},
+		{"FS was heard a moment ago", replaced, "b", "c", true, false, examination / 2, "heard the file sharing server a"},
+		{"FS is silent", replaced, "b", "c", true, false, examination, ""},
+		{"FS itself is asked", replaced, "b", "a", true, false, time.Hour, "works"},
+		{"FS asks to be replaced and has its lease", replaced, "a", "c", true, false, 0, "heard the file sharing server a"},
+		{"FS itself is asked by itself, and has its lease", replaced, "a", "a", true, false, time.Hour, "works"},
+		{"FS hands its role over", replaced, "a", "c", true, true, 0, ""},
+		{"FS hands its role over and votes for that", replaced, "a", "a", true, true, 0, ""},
 	} {
-		got := objection(have, c.wanted, c.from, c.self, c.confirmed, c.silence, examination)
+		got := objection(have, c.wanted, c.from, c.self, c.confirmed, c.handsOver, c.silence, examination)
 		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
@@ -169,7 +173,7 @@ func TestPeerIsLostAndComesBack(t *testing.T) {
 		changes := make(chan change, 10)
 		p := newPeer("w", func(ctx context.Context) (io.ReadWriteCloser, error) { return dial(ctx) }, examination, 0)
 		p.question = func() Request { return Request{Kind: Beat} }
-		p.answered = func(string, Facts) {}
+		p.answered = func(string, Request, time.Time, Facts) {}
 		p.changed = func(_ string, _, to Verdict) { changes <- change{to, time.Since(start)} }
 		go p.run(ctx)
 		if c := <-changes; c.to != Alive || c.at > examination/4 {
@@ -204,7 +208,7 @@ func TestUnhealthyPeerIsNoGoodAnswer(t *testing.T) {
 		}, examination, 0)
 		verdicts := make(chan Verdict, 10)
 		p.question = func() Request { return Request{Kind: Beat} }
-		p.answered = func(string, Facts) {}
+		p.answered = func(string, Request, time.Time, Facts) {}
 		p.changed = func(_ string, _, to Verdict) { verdicts <- to }
 		go p.run(ctx)
 		if v := <-verdicts; v != Lost {

@@ -32,6 +32,7 @@ type Request struct {
 	Cluster    string         `json:"cluster,omitempty"`
 	Generation uint64         `json:"generation,omitempty"` // newest the sender has
 	Healthy    bool           `json:"healthy,omitempty"`    // with a beat: the sender's disk works
+	Lease      uint64         `json:"lease,omitempty"`      // with a beat: the lease FS asks for; with a vote: the one it gave up to hand its role over
 	Ballot     *agree.Ballot  `json:"ballot,omitempty"`
 	Record     *record.Record `json:"record,omitempty"`
 }
@@ -54,6 +55,7 @@ type Facts struct {
 	Healthy    bool   `json:"healthy"`           // a write to the share's file system succeeded lately
 	Problem    string `json:"problem,omitempty"` // why it is not healthy
 	Fit        bool   `json:"fit,omitempty"`     // failed in the record, and ready to be taken back
+	Voted      uint64 `json:"voted,omitempty"`   // has voted for this later generation: the answer counts for no lease of an earlier one
 }
 
 // Peer is what hafs-linkcheck knows of another server.

@@ -6,6 +6,8 @@ import (
 	"io"
 	"sync"
 	"time"
+
+	"hafs/lib/lease"
 )
 
 // dialer opens the stream of a link.
@@ -22,8 +24,8 @@ type peer struct {
 	name        string
 	dial        dialer
 	examination time.Duration
-	question    func() Request             // the heartbeat to send
-	answered    func(name string, f Facts) // called with every answer
+	question    func() Request                                            // the heartbeat to send
+	answered    func(name string, q Request, sent time.Time, facts Facts) // called with every answer that came in time
 	changed     func(name string, from, to Verdict)
 
 	mu      sync.Mutex
@@ -34,12 +36,13 @@ type peer struct {
 	err     error
 	caller  *caller
 	fresh   chan struct{} // a good answer came
+	now     chan struct{} // the next heartbeat must not wait for its time
 }
 
 func newPeer(name string, dial dialer, examination, grace time.Duration) *peer {
 	return &peer{
 		name: name, dial: dial, examination: examination,
-		times: Times{Watched: time.Now(), Grace: grace}, verdict: Unknown, fresh: make(chan struct{}, 1),
+		times: Times{Watched: time.Now(), Grace: grace}, verdict: Unknown, fresh: make(chan struct{}, 1), now: make(chan struct{}, 1),
 	}
 }
 
@@ -107,8 +110,10 @@ func (p *peer) beat(ctx context.Context) {
 			return
 		}
 		go p.ask(ctx, c)
-		sleep(ctx, untilBeat(time.Now(), Interval(p.examination)))
-		if ctx.Err() != nil {
+		select {
+		case <-time.After(untilBeat(time.Now(), Interval(p.examination))):
+		case <-p.now:
+		case <-ctx.Done():
 			return
 		}
 	}
@@ -120,6 +125,14 @@ var epoch = time.Now()
 // untilBeat is how long it is to the next moment at which this server sends to all its peers.
 func untilBeat(now time.Time, interval time.Duration) time.Duration {
 	return interval - now.Sub(epoch)%interval
+}
+
+// beatNow sends a heartbeat at once.
+func (p *peer) beatNow() {
+	select {
+	case p.now <- struct{}{}:
+	default:
+	}
 }
 
 // hear notes that the peer's own heartbeat came in.
@@ -141,14 +154,19 @@ func (p *peer) silentSince(started time.Time) time.Duration {
 func (p *peer) ask(ctx context.Context, c *caller) {
 	ctx, cancel := context.WithTimeout(ctx, p.examination)
 	defer cancel()
-	sent := time.Now()
-	r, err := c.call(ctx, p.question())
+	sent, clock := time.Now(), lease.Clock()
+	q := p.question()
+	r, err := c.call(ctx, q)
 	switch {
 	case err != nil:
 		p.note(err)
 		return
 	case r.Facts == nil:
 		p.note(errors.New("an answer without facts"))
+		return
+	case time.Since(sent) >= p.examination || lease.Clock()-clock >= p.examination:
+		// By both clocks: one of them counts the time that this machine slept.
+		p.note(errors.New("an answer that took the examination time says nothing of now"))
 		return
 	}
 	p.mu.Lock()
@@ -161,7 +179,7 @@ func (p *peer) ask(ctx context.Context, c *caller) {
 	case p.fresh <- struct{}{}:
 	default:
 	}
-	p.answered(p.name, *r.Facts)
+	p.answered(p.name, q, sent, *r.Facts)
 }
 
 // judge tells when the verdict changes, at the moment it does.

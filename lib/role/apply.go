@@ -37,47 +37,40 @@ func (k *Keeper) Apply(ctx context.Context, dryRun bool) ([]Step, error) {
 	if err != nil {
 		return nil, err
 	}
-	self, known := r.Server(k.Settings.Name)
-	if !known {
+	if _, known := r.Server(k.Settings.Name); !known {
 		return nil, fmt.Errorf("this server, %s, is not in the record %s", k.Settings.Name, r)
-	}
-	iface := k.Settings.Interface
-	if iface == "" {
-		if iface, err = system.Interface(self.Address); err != nil {
-			return nil, err
-		}
 	}
 	units, err := k.Machine.Units(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer units.Close()
-	now, err := observe(ctx, units, k.Settings, r, iface)
+	now, err := observe(ctx, units, k.Settings, r)
 	if err != nil {
 		return nil, err
 	}
-	steps := Plan(r, self.Name, now, k.Places)
+	steps := Plan(r, k.Settings.Name, now, k.Places)
 	if dryRun {
 		return steps, nil
 	}
-	return steps, k.establish(ctx, units, r, now, iface, steps)
+	return steps, k.establish(ctx, units, r, now, steps)
 }
 
 // establish carries the steps out and says in role.json what came of them. The role is established before the replicas' mounts are made.
-func (k *Keeper) establish(ctx context.Context, units system.Units, r record.Record, now Now, iface string, steps []Step) error {
+func (k *Keeper) establish(ctx context.Context, units system.Units, r record.Record, now Now, steps []Step) error {
 	before := ReadState(k.Settings)
 	state := State{Generation: r.Generation, Role: r.Role(k.Settings.Name), Since: before.Since}
 	if _, err := os.Stat(before.Aside); err == nil {
 		state.Aside = before.Aside // until somebody has looked and removed it
 	}
-	state.Mounted = Want(r, k.Settings.Name, now.Confirmed, k.Places).Mounted
+	state.Mounted = Want(r, k.Settings.Name, now, k.Places).Mounted
 	err := errors.Join(k.prepare(r), k.check(r, now.Confirmed))
 	mounts := slices.IndexFunc(steps, func(s Step) bool { return s.Phase == phaseMount })
 	if mounts < 0 {
 		mounts = len(steps)
 	}
 	if err == nil {
-		err = k.carryOut(ctx, units, r, iface, steps[:mounts])
+		err = k.carryOut(ctx, units, r, steps[:mounts])
 	}
 	if ctx.Err() != nil {
 		return ctx.Err() // another pass follows at once
@@ -91,6 +84,8 @@ func (k *Keeper) establish(ctx context.Context, units system.Units, r record.Rec
 		state.Problem = err.Error()
 	case !now.Confirmed:
 		state.Problem = "waiting until a majority of the servers has confirmed the record"
+	case state.Role == record.RoleFS && !now.Leased:
+		state.Problem = "waiting for the lease: a majority of the servers has to answer"
 	}
 	if established := state.Problem == ""; established && (before.Generation != r.Generation || before.Problem != "" || before.Since.IsZero()) {
 		state.Since = k.Machine.Now()
@@ -99,7 +94,7 @@ func (k *Keeper) establish(ctx context.Context, units system.Units, r record.Rec
 	if err := errors.Join(err, writeState(k.Machine, k.Settings, state)); err != nil || mounts == len(steps) {
 		return err
 	}
-	if err = k.carryOut(ctx, units, r, iface, steps[mounts:]); err == nil || ctx.Err() != nil {
+	if err = k.carryOut(ctx, units, r, steps[mounts:]); err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
 	state.Problem = err.Error()
@@ -118,27 +113,27 @@ func (k *Keeper) check(r record.Record, confirmed bool) error {
 }
 
 // carryOut does the steps, phase after phase. All steps of a phase are tried even if one fails: a unit that does not start must not keep
-// the address from moving.
-func (k *Keeper) carryOut(ctx context.Context, units system.Units, r record.Record, iface string, steps []Step) error {
+// the link from moving.
+func (k *Keeper) carryOut(ctx context.Context, units system.Units, r record.Record, steps []Step) error {
 	var failures []error
 	for first := 0; first < len(steps); {
 		last := first
 		for last < len(steps) && steps[last].Phase == steps[first].Phase {
 			last++
 		}
-		failures = append(failures, k.phase(ctx, units, r, iface, steps[first:last])...)
+		failures = append(failures, k.phase(ctx, units, r, steps[first:last])...)
 		first = last
 	}
 	return errors.Join(failures...)
 }
 
-func (k *Keeper) phase(ctx context.Context, units system.Units, r record.Record, iface string, steps []Step) []error {
+func (k *Keeper) phase(ctx context.Context, units system.Units, r record.Record, steps []Step) []error {
 	results := make([]error, len(steps))
 	var running sync.WaitGroup
 	for i, s := range steps {
 		running.Go(func() {
 			started := time.Now()
-			results[i] = k.step(ctx, units, r, iface, s)
+			results[i] = k.step(ctx, units, r, s)
 			k.Log.Info().Err(results[i]).Str("step", s.String()).Dur("took_ms", time.Since(started)).Msg("step")
 		})
 	}
@@ -146,20 +141,13 @@ func (k *Keeper) phase(ctx context.Context, units system.Units, r record.Record,
 	return results
 }
 
-func (k *Keeper) step(ctx context.Context, units system.Units, r record.Record, iface string, s Step) error {
+func (k *Keeper) step(ctx context.Context, units system.Units, r record.Record, s Step) error {
 	ctx, cancel := context.WithTimeout(ctx, unitPatience)
 	defer cancel()
 	name := s.String()
 	switch s.Action {
 	case EndSession:
 		return k.Machine.End(name, s.PID)
-	case DropAddress:
-		return k.Machine.DropAddress(name, iface, s.Target)
-	case AddAddress:
-		if err := k.Machine.AddAddress(name, iface, s.Target, 0); err != nil {
-			return err
-		}
-		return k.Machine.Announce("announce "+s.Target, iface, s.Target)
 	case Link:
 		return k.Machine.SwapLink(name, s.Target, r.FS.Link)
 	case StopUnit:

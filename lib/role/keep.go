@@ -10,6 +10,7 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
+	"hafs/lib/lease"
 	"hafs/lib/record"
 	"hafs/lib/system"
 )
@@ -24,6 +25,7 @@ const retryPause = time.Second
 type situation struct {
 	generation string // where the link current leads
 	confirmed  bool
+	leased     bool // as the file sharing server
 }
 
 func (k *Keeper) situation() situation {
@@ -31,6 +33,7 @@ func (k *Keeper) situation() situation {
 	s.generation, _ = os.Readlink(k.Settings.State("current"))
 	_, err := os.Stat(k.Settings.Run("confirmed"))
 	s.confirmed = err == nil
+	s.leased = lease.Held(k.Settings.Run("lease"))
 	return s
 }
 
@@ -58,6 +61,10 @@ func (k *Keeper) Keep(ctx context.Context) error {
 		for again := time.After(pause); ; {
 			select {
 			case <-wake:
+				if k.situation() == now {
+					continue
+				}
+			case <-time.After(lease.Ends(k.Settings.Run("lease"))): // nobody may be left to take the file away
 				if k.situation() == now {
 					continue
 				}
@@ -120,7 +127,7 @@ func (k *Keeper) watch(ctx context.Context) (<-chan struct{}, error) {
 		for {
 			select {
 			case e := <-watcher.Events:
-				if !slices.Contains([]string{"current", "confirmed"}, filepath.Base(e.Name)) {
+				if !slices.Contains([]string{"current", "confirmed", "lease"}, filepath.Base(e.Name)) {
 					continue
 				}
 			case <-watcher.Errors: // an overflow: look again

@@ -11,6 +11,7 @@ import (
 
 	"hafs/lib/config"
 	"hafs/lib/gate"
+	"hafs/lib/lease"
 	"hafs/lib/record"
 	"hafs/lib/system"
 )
@@ -44,14 +45,12 @@ func writeState(m system.Machine, s config.Settings, state State) error {
 }
 
 // observe looks at this server.
-func observe(ctx context.Context, units system.Units, s config.Settings, r record.Record, iface string) (Now, error) {
+func observe(ctx context.Context, units system.Units, s config.Settings, r record.Record) (Now, error) {
 	now := Now{Mounted: ReadState(s).Mounted}
 	_, err := os.Stat(s.Run("confirmed"))
 	now.Confirmed = err == nil
+	now.Leased = lease.Held(s.Run("lease"))
 	now.LinkTo, _ = os.Readlink(r.FS.Link)
-	if now.Address, err = system.HasAddress(iface, r.VirtualIP()); err != nil {
-		return Now{}, err
-	}
 	if now.Units, now.Ending, err = units.Active(ctx, append(Managed(r), replicaUnits)...); err != nil {
 		return Now{}, err
 	}

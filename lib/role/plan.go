@@ -1,5 +1,5 @@
-// Package role makes this server be what the record says it is: where /system leads, who has the virtual address, which units run,
-// which sessions of peers may go on.
+// Package role makes this server be what the record says it is: where /system leads, which units run, which sessions of peers may go on. The
+// virtual address goes with the lease and is hafs-linkcheck's (package link).
 //
 // plan.go is pure: from the record and what is there now to ordered steps. apply.go carries them out, observe.go looks, pull.go brings a
 // server that was away up to date.
@@ -20,10 +20,8 @@ type Action string
 
 const (
 	EndSession  Action = "end session"
-	DropAddress Action = "drop address"
 	StopUnit    Action = "stop"
 	Link        Action = "link"
-	AddAddress  Action = "add address"
 	MakeMount   Action = "make mount point"
 	RestartUnit Action = "restart"
 	StartUnit   Action = "start"
@@ -42,8 +40,8 @@ func (s Step) String() string { return string(s.Action) + " " + s.Target }
 // Now is what was found on this server.
 type Now struct {
 	Confirmed bool              // the record is known to be the newest
+	Leased    bool              // as FS it has the lease
 	LinkTo    string            // where /system leads; empty: nowhere
-	Address   bool              // the virtual address is here
 	Units     map[string]bool   // those that run
 	Ending    map[string]bool   // those that end just now, and would be started again
 	Mounted   map[string]string // replica unit → the server it was started for
@@ -65,7 +63,6 @@ type Places struct {
 // Wanted is how this server should be.
 type Wanted struct {
 	LinkTo   string
-	Address  bool
 	Units    []string          // in no order
 	Mounted  map[string]string // replica unit → DRS1
 	Sessions func(gate.Session) bool
@@ -90,16 +87,16 @@ func Managed(r record.Record) []string {
 	return units
 }
 
-// Want decides how a server should be. A server that failed, or does not know yet whether its record is the newest, has no part.
-func Want(r record.Record, self string, confirmed bool, places Places) Wanted {
+// Want decides how a server should be. A server that failed, or does not know yet whether its record is the newest, has no part. FS without a lease shows
+// the share to nobody, but keeps running what it needs as soon as it has one.
+func Want(r record.Record, self string, now Now, places Places) Wanted {
 	w := Wanted{LinkTo: places.Nowhere, Mounted: map[string]string{}, Sessions: func(gate.Session) bool { return false }}
 	role := r.Role(self)
-	if !confirmed {
+	if !now.Confirmed {
 		role = record.RoleFailed
 	}
 	switch role {
 	case record.RoleFS:
-		w.LinkTo, w.Address = r.FS.SharedArea, true
 		// The client mount stays: programs that have files open in it go on when the role moves here.
 		w.Units = []string{"hafs-client.service", "hafs-probe.timer"}
 		for i, p := range r.Pairs {
@@ -108,6 +105,12 @@ func Want(r record.Record, self string, confirmed bool, places Places) Wanted {
 				w.Mounted[ReplicaUnit(i)] = p.DRS1
 			}
 		}
+		if !now.Leased {
+			w.LinkTo = places.Client // programs wait in the client mount, which leads to whoever has the lease, rather than fail
+			w.Sessions = func(s gate.Session) bool { return s.Kind == gate.Compare }
+			break
+		}
+		w.LinkTo = r.FS.SharedArea
 		// Whoever uses the share goes on using it; what goes on in a replica ended with the role.
 		w.Sessions = func(s gate.Session) bool {
 			return s.Kind != gate.Replica && r.Role(s.From) != record.RoleNone && (s.Kind != gate.Share || r.Role(s.From) != record.RoleFailed)
@@ -135,13 +138,10 @@ const (
 
 // Plan lists the steps from now to wanted. It is empty when nothing is to be done.
 func Plan(r record.Record, self string, now Now, places Places) []Step {
-	w := Want(r, self, now.Confirmed, places)
+	w := Want(r, self, now, places)
 	var steps []Step
 	add := func(phase int, action Action, target string) {
 		steps = append(steps, Step{Phase: phase, Action: action, Target: target})
-	}
-	if now.Address && !w.Address {
-		add(phaseEnd, DropAddress, r.FS.VirtualAddress)
 	}
 	for _, s := range now.Sessions {
 		if !w.Sessions(s.Session) {
@@ -150,9 +150,6 @@ func Plan(r record.Record, self string, now Now, places Places) []Step {
 	}
 	if now.LinkTo != w.LinkTo {
 		add(phaseServe, Link, w.LinkTo)
-	}
-	if w.Address && !now.Address {
-		add(phaseServe, AddAddress, r.FS.VirtualAddress)
 	}
 	for _, unit := range append(Managed(r), leftOver(r, now)...) {
 		wanted := slices.Contains(w.Units, unit)

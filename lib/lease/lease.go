@@ -1,0 +1,51 @@
+// Package lease says until when the file sharing server may serve: a lease as in Gray and Cheriton, "Leases: an efficient fault-tolerant
+// mechanism for distributed file cache consistency" (1989), given by a majority of the servers that are not failed.
+//
+// FS serves while a majority answered heartbeats that it sent within the examination time. Whoever answers promises not to help replace FS
+// until the examination time has passed since it *heard* the heartbeat, which is never before it was sent; so FS stops first. Three rules
+// close the gaps, and link keeps them: a server that has voted for a later generation says so, and its answer counts for no lease of the
+// present one; one that installs a generation, or starts, takes its FS as heard at that moment, so that a promise outlives both; and an FS that
+// proposes to hand its role over gives its lease up before it asks.
+//
+// A majority of one generation that replaces FS and a majority that gave the lease share a server, so no two servers ever hold a lease, whatever
+// is lost, late or crashes. What this takes for granted: FS's clock runs at most 5 % slower than a voter's, and it does not stand still. The clocks of a
+// virtual machine that is suspended do; see "The lease" in DESIGN.md.
+//
+// lease.go is pure; store.go keeps the lease in a file, for the other commands of this server.
+package lease
+
+import (
+	"slices"
+	"time"
+)
+
+// marginParts: a lease is shorter than the examination time by one part in so many, because FS's clock may run up to 5 % slower than that of the
+// server that made the promise.
+const marginParts = 20
+
+// Until is when the lease ends that a majority of the members has given, the zero time if none has. sent holds, for each member, when the
+// last heartbeat was sent that it answered well; for FS itself, the last moment at which it had not voted for another generation: now.
+func Until(members []string, sent map[string]time.Time, examination time.Duration) time.Time {
+	members = slices.Compact(slices.Sorted(slices.Values(members)))
+	var moments []time.Time
+	for _, m := range members {
+		if at, answered := sent[m]; answered && !at.IsZero() {
+			moments = append(moments, at)
+		}
+	}
+	majority := len(members)/2 + 1
+	if len(moments) < majority {
+		return time.Time{}
+	}
+	slices.SortFunc(moments, func(a, b time.Time) int { return b.Compare(a) })
+	return moments[majority-1].Add(examination - examination/marginParts)
+}
+
+// Lease is what the file holds.
+type Lease struct {
+	Generation uint64        // in which it was given; it stays good in later ones that have the same FS
+	Expires    time.Duration // on the clock that counts since the machine was started, suspension included (CLOCK_BOOTTIME)
+}
+
+// Held says whether a lease is good at a moment of that clock.
+func (l Lease) Held(now time.Duration) bool { return l.Generation > 0 && now < l.Expires }

@@ -1,0 +1,173 @@
+package link
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"hafs/lib/agree"
+	"hafs/lib/config"
+	"hafs/lib/record"
+)
+
+// newVoter is a hafs-linkcheck without links and without an address.
+func newVoter(t *testing.T, name, directory string, r record.Record) *Daemon {
+	t.Helper()
+	d := &Daemon{
+		Settings: config.Settings{Name: name, ExaminationTime: examination, StateDirectory: directory, RunDirectory: directory},
+		Log:      zerolog.Nop(), Start: func(string) error { return nil },
+	}
+	d.open()
+	if _, err := d.store.Current(); err != nil {
+		if err := d.store.Install(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := d.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	d.confirmed = true
+	d.canary = &canary{worked: time.Now().Add(1000 * time.Hour)}
+	d.remember(time.Now())
+	none := func(record.Record) error { return nil }
+	d.serving.acts = acts{
+		hold: func(record.Record, time.Duration) error { return nil }, drop: none,
+		note: func(record.Record, time.Duration) error { return nil }, forget: func() error { return nil },
+	}
+	d.serve()
+	return d
+}
+
+// inMemory is a directory where syncing costs nothing.
+func inMemory(t *testing.T) string {
+	dir, err := os.MkdirTemp("/dev/shm", "hafs-test-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+func ask(kind Kind, round uint64, wanted record.Record) Request {
+	return Request{Kind: kind, Cluster: "test", Ballot: &agree.Ballot{Round: round, Proposer: "b"}, Record: &wanted}
+}
+
+func beatOfFS() Request {
+	return Request{Kind: Beat, Cluster: "test", Generation: 7, Healthy: true, Lease: 1}
+}
+
+func refusedBecauseHeard(t *testing.T, r Reply) {
+	t.Helper()
+	if r.Answer == nil || r.Answer.Yes || !strings.Contains(r.Answer.Reason, "heard the file sharing server") {
+		t.Errorf("answer %+v %s, want a refusal: it heard FS", r.Answer, r.Error)
+	}
+}
+
+func votedYes(t *testing.T, r Reply) {
+	t.Helper()
+	if r.Answer == nil || !r.Answer.Yes {
+		t.Fatalf("answer %+v %s, want yes", r.Answer, r.Error)
+	}
+}
+
+// A voter that starts again keeps a promise it has forgotten.
+func TestVoterStartsAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := inMemory(t)
+		d := newVoter(t, "c", dir, three(t, 7, "a"))
+		d.answer("a", beatOfFS())
+		d = newVoter(t, "c", dir, three(t, 7, "a"))
+		refusedBecauseHeard(t, d.answer("b", ask(Prepare, 1, three(t, 8, "b"))))
+		time.Sleep(examination - 1)
+		refusedBecauseHeard(t, d.answer("b", ask(Prepare, 1, three(t, 8, "b"))))
+		time.Sleep(1)
+		votedYes(t, d.answer("b", ask(Prepare, 1, three(t, 8, "b"))))
+	})
+}
+
+// The lease of the generation before goes on in this one: nobody helps to replace its FS too soon after installing it.
+func TestVoterInstalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newVoter(t, "c", inMemory(t), three(t, 7, "a"))
+		time.Sleep(time.Minute)
+		eight := three(t, 8, "a")
+		if r := d.answer("b", Request{Kind: Install, Cluster: "test", Record: &eight}); r.Error != "" {
+			t.Fatal(r.Error)
+		}
+		refusedBecauseHeard(t, d.answer("b", ask(Prepare, 1, three(t, 9, "b"))))
+		time.Sleep(examination)
+		votedYes(t, d.answer("b", ask(Prepare, 1, three(t, 9, "b"))))
+	})
+}
+
+// A promise of Paxos is no vote yet: FS, heard again before the vote, stays.
+func TestFSIsHeardBetweenPromiseAndVote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newVoter(t, "c", inMemory(t), three(t, 7, "a"))
+		time.Sleep(examination)
+		votedYes(t, d.answer("b", ask(Prepare, 1, three(t, 8, "b"))))
+		if f := d.answer("a", beatOfFS()).Facts; f.Voted != 0 {
+			t.Error("says it has voted, and has not")
+		}
+		refusedBecauseHeard(t, d.answer("b", ask(Accept, 1, three(t, 8, "b"))))
+		if f := d.answer("a", beatOfFS()).Facts; f.Voted != 0 {
+			t.Error("says it has voted, and has refused")
+		}
+	})
+}
+
+// After a vote FS may be heard, but the answer gives it no lease, not even after a restart.
+func TestFSIsHeardAfterTheVote(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := inMemory(t)
+		d := newVoter(t, "c", dir, three(t, 7, "a"))
+		time.Sleep(examination)
+		votedYes(t, d.answer("b", ask(Prepare, 1, three(t, 8, "b"))))
+		votedYes(t, d.answer("b", ask(Accept, 1, three(t, 8, "b"))))
+		for range 2 {
+			if f := d.answer("a", beatOfFS()).Facts; f.Voted != 8 {
+				t.Errorf("tells FS %+v", f)
+			}
+			d = newVoter(t, "c", dir, three(t, 7, "a"))
+		}
+	})
+}
+
+func TestVoteThatCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := inMemory(t)
+		newVoter(t, "c", dir, three(t, 7, "a"))
+		if err := os.WriteFile(dir+"/vote.json", []byte("{"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if f := newVoter(t, "c", dir, three(t, 7, "a")).answer("a", beatOfFS()).Facts; f.Voted != 8 {
+			t.Errorf("tells FS %+v", f)
+		}
+	})
+}
+
+// FS may ask to be replaced once it has given its lease up. A question that comes after FS sought a lease again is too late.
+func TestHandOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, c := newVoter(t, "a", inMemory(t), three(t, 7, "a")), newVoter(t, "c", inMemory(t), three(t, 7, "a"))
+		beat := a.heartbeat()
+		a.serving.answered("c", beat, time.Now(), *c.answer("a", beat).Facts)
+		if !a.serving.leased() {
+			t.Fatal("no lease to hand over")
+		}
+		refusedBecauseHeard(t, c.answer("a", ask(Prepare, 1, three(t, 8, "b"))))
+		question := a.sign(ask(Prepare, 1, three(t, 8, "b")))
+		if a.serving.leased() || a.heartbeat().Lease != 0 {
+			t.Fatal("asks to be replaced and serves on")
+		}
+		late := a.sign(ask(Prepare, 2, three(t, 8, "b")))
+		votedYes(t, c.answer("a", question))
+		time.Sleep(restTime)
+		c.answer("a", a.heartbeat())
+		refusedBecauseHeard(t, c.answer("a", late))
+	})
+}
