@@ -3,7 +3,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"hafs/lib/command"
 	"hafs/lib/exitcode"
@@ -103,10 +105,13 @@ func (i *initCommand) Run(c *cli) error {
 	return promote.Init(system.Machine{}, settings, first)
 }
 
-// load reads a record an operator gave; one that is not whole is refused, not failed.
+// load reads a record an operator gave; one that lacks a file is refused, not failed.
 func load(dir string) (record.Record, error) {
 	r, err := record.Load(dir)
-	return r, exitcode.With(exitcode.Refused, err)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = exitcode.With(exitcode.Refused, err)
+	}
+	return r, err
 }
 
 func main() { command.Main(about, &cli{}) }

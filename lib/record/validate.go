@@ -160,6 +160,7 @@ func (v *validation) apart() {
 	for i, p := range places {
 		for _, q := range places[:i] {
 			switch {
+			case !path.IsAbs(p.dir) || !path.IsAbs(q.dir): // refused already
 			case p.dir == q.dir:
 				v.refuse(FileServerFile, p.key, "%s is used twice: %s and %s", p.dir, q.what, p.what)
 			case strings.HasPrefix(p.dir, q.dir+"/"):

@@ -1,8 +1,10 @@
 package status
 
 import (
+	"errors"
 	"fmt"
 
+	"hafs/lib/link"
 	"hafs/lib/mirror"
 	"hafs/lib/record"
 )
@@ -16,6 +18,10 @@ func findings(r record.Record, report Report, answers map[string]Answer) []Findi
 	found := []Finding{}
 	add := func(grave bool, server, do, text string, args ...any) {
 		found = append(found, Finding{Grave: grave, Server: server, Do: do, Text: fmt.Sprintf(text, args...)})
+	}
+	if deaf(answers) {
+		add(true, report.SeenFrom, "systemctl status hafs-linkcheck on "+report.SeenFrom, "%s: %v; nothing is known of the servers", report.SeenFrom, link.ErrNotRunning)
+		return found
 	}
 	for _, s := range report.Servers {
 		a := answers[s.Name]
@@ -62,6 +68,16 @@ func findings(r record.Record, report Report, answers map[string]Answer) []Findi
 		add(true, "", "free space on the server with the least", "only %d MiB may still be written (half the free space of the fullest server)", report.RoomBytes>>20)
 	}
 	return found
+}
+
+// deaf says whether nobody could be asked, which says nothing of the servers.
+func deaf(answers map[string]Answer) bool {
+	for _, a := range answers {
+		if !errors.Is(a.Err, link.ErrNotRunning) {
+			return false
+		}
+	}
+	return len(answers) > 0
 }
 
 func answered(report Report, name string) bool {
