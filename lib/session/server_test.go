@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/crypto/ssh"
@@ -60,7 +61,7 @@ func listen(t *testing.T, serve func(net.Conn)) (port int) {
 	return listener.Addr().(*net.TCPAddr).Port
 }
 
-// sshServer lets one key in. The command `echo` sends back what it gets; any other is started and never does anything.
+// sshServer lets one key in. The command `echo` sends back what it gets; after `hang` the server takes nothing in any more.
 func sshServer(t *testing.T, host ssh.Signer, client ssh.PublicKey) (port int) {
 	t.Helper()
 	server := &ssh.ServerConfig{PublicKeyCallback: func(_ ssh.ConnMetadata, key ssh.PublicKey) (*ssh.Permissions, error) {
@@ -70,7 +71,10 @@ func sshServer(t *testing.T, host ssh.Signer, client ssh.PublicKey) (port int) {
 		return nil, nil
 	}}
 	server.AddHostKey(host)
-	return listen(t, func(conn net.Conn) {
+	over := make(chan struct{})
+	t.Cleanup(func() { close(over) })
+	return listen(t, func(plain net.Conn) {
+		conn := &hanging{Conn: plain, over: over}
 		c, channels, requests, err := ssh.NewServerConn(conn, server)
 		if err != nil {
 			conn.Close()
@@ -83,15 +87,31 @@ func sshServer(t *testing.T, host ssh.Signer, client ssh.PublicKey) (port int) {
 			if err != nil {
 				return
 			}
-			go run(channel, asked)
+			go conn.run(channel, asked)
 		}
 	})
 }
 
-func run(channel ssh.Channel, asked <-chan *ssh.Request) {
+// hanging is a connection to a server that may freeze.
+type hanging struct {
+	net.Conn
+	frozen atomic.Bool
+	over   chan struct{}
+}
+
+func (h *hanging) Read(b []byte) (int, error) {
+	n, err := h.Conn.Read(b)
+	if h.frozen.Load() {
+		<-h.over
+	}
+	return n, err
+}
+
+func (h *hanging) run(channel ssh.Channel, asked <-chan *ssh.Request) {
 	for q := range asked {
 		var command struct{ Line string }
 		_ = ssh.Unmarshal(q.Payload, &command)
+		h.frozen.Store(command.Line == "hang")
 		_ = q.Reply(q.Type == "exec", nil)
 		if command.Line == "echo" {
 			_, _ = io.Copy(channel, channel)
