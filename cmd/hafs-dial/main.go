@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"hafs/lib/command"
 	"hafs/lib/dial"
@@ -21,7 +22,7 @@ Examples:
   rsync -a -e hafs-dial /nfs/ M2:/nfs/
   hafs-dial --keep
 
-Exit codes: that of the remote command; 1 failed.`
+Exit codes: that of the remote command; 1 failed, 3 refused: bad settings.`
 
 // cli takes the options that sshfs and rsync hand to any ssh, and ignores them: who is dialled, and how, is the record's business.
 type cli struct {
@@ -36,6 +37,14 @@ type cli struct {
 	Login       string   `short:"l" hidden:""`
 	Host        string   `arg:"" optional:"" help:"Server, or fs, or S1, S2, ..."`
 	Remote      []string `arg:"" optional:"" passthrough:"" name:"command" help:"sftp or rsync with its arguments."`
+}
+
+// Validate refuses a call that names no host, before anything is asked.
+func (c *cli) Validate() error {
+	if c.Keep == (c.Host != "") {
+		return errors.New("either a host and a command, or --keep")
+	}
+	return nil
 }
 
 func (c *cli) Run(ctx context.Context) error {

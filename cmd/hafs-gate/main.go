@@ -2,7 +2,7 @@
 package main
 
 import (
-	"errors"
+	"fmt"
 	"os"
 
 	"hafs/lib/command"
@@ -34,8 +34,12 @@ func (c *cli) Run() error {
 		return nil
 	}
 	log := c.Log()
+	if exitcode.Of(err) != exitcode.Refused {
+		log.Error().Err(err).Str("from", c.From).Str("command", line).Msg("failed")
+		return fmt.Errorf("%s: %w", settings.Name, err)
+	}
 	log.Warn().Err(err).Str("from", c.From).Str("command", line).Msg("refused")
-	return exitcode.With(exitcode.Refused, errors.New(settings.Name+" refuses: "+err.Error()))
+	return fmt.Errorf("%s refuses: %w", settings.Name, err)
 }
 
 func main() { command.Main(about, &cli{}) }

@@ -4,6 +4,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -25,7 +26,7 @@ Examples:
   hafs-linkcheck W3           is W3 alive, as seen from here?
   hafs-linkcheck --json W3
 
-Exit codes: 0 alive (or the service ended cleanly), 1 lost or failed, 3 the peer is not in the record.`
+Exit codes: 0 alive (or the service ended cleanly), 1 lost or failed, 3 refused: the peer is not in the record, bad settings.`
 
 type cli struct {
 	command.Common
@@ -34,12 +35,12 @@ type cli struct {
 }
 
 func (c *cli) Run(ctx context.Context) error {
+	if c.Peer != "" {
+		return c.verdict(ctx)
+	}
 	settings, err := c.Settings()
 	if err != nil {
 		return err
-	}
-	if c.Peer != "" {
-		return c.verdict(ctx, link.Client{Socket: settings.Run("link.sock")})
 	}
 	dialer, err := session.NewDialer(settings)
 	if err != nil {
@@ -57,10 +58,20 @@ func (c *cli) Run(ctx context.Context) error {
 	return daemon.Run(ctx)
 }
 
-func (c *cli) verdict(ctx context.Context, daemon link.Client) error {
+func (c *cli) verdict(ctx context.Context) error {
+	settings, r, err := c.Record()
+	if err != nil {
+		return err
+	}
+	if _, known := r.Server(c.Peer); !known {
+		return exitcode.With(exitcode.Refused, fmt.Errorf("%s is not in the server list", c.Peer))
+	}
 	asked := time.Now()
-	facts, err := daemon.Beat(ctx, c.Peer)
+	facts, err := link.Client{Socket: settings.Run("link.sock")}.Beat(ctx, c.Peer)
 	rtt := time.Since(asked)
+	if errors.Is(err, link.ErrNotRunning) { // that says nothing of the peer
+		return err
+	}
 	result := map[string]any{"peer": c.Peer, "alive": err == nil && facts.Healthy, "rtt_ms": float64(rtt.Microseconds()) / 1000, "facts": facts}
 	if err != nil {
 		result["error"] = err.Error()

@@ -31,11 +31,7 @@ type cli struct {
 }
 
 func (c *cli) Run(ctx context.Context) error {
-	settings, err := c.Settings()
-	if err != nil {
-		return err
-	}
-	r, err := record.Store{Directory: settings.StateDirectory}.Current()
+	settings, r, err := c.Record()
 	if err != nil {
 		return err
 	}

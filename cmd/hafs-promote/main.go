@@ -3,7 +3,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 
 	"hafs/lib/command"
 	"hafs/lib/exitcode"
@@ -17,26 +19,29 @@ starts it when a server is lost; an operator uses it to propose an edited record
 
 Examples:
   hafs-promote failed M2             M2 is gone: repair the record
-  hafs-promote --dry-run failed L1   what would follow if L1 failed now?
+  hafs-promote failed M2 W3          both at once, in one generation
+  hafs-promote explain L1            what would follow if L1 failed now, who would vote, and why?
+  hafs-promote explain --json L1 W3  if both failed now, for programs
   cp -rL /etc/hafs/cluster /tmp/next; vi /tmp/next/*; hafs-promote apply /tmp/next
   hafs-promote check /tmp/next       is this a whole record?
   hafs-promote init /tmp/first       the first generation of this server (deployment does it)
 
-Exit codes: 0 done, 1 failed, 3 refused (by the rules or by the other servers; the reason is printed), 4 no majority
-answered, 5 nothing to do.`
+Exit codes: 0 done or explained, 1 failed, 3 refused (by the rules or by the other servers; the reason is printed), 4 no majority
+answered (explain: the servers left would be none), 5 nothing to do.`
 
 type cli struct {
 	command.Common
 	DryRun bool `help:"Decide and print, change nothing."`
 
-	Failed failedCommand `cmd:"" help:"Repair the record after servers have failed."`
-	Apply  applyCommand  `cmd:"" help:"Propose the record in a directory."`
-	Check  checkCommand  `cmd:"" help:"Check the record in a directory."`
-	Init   initCommand   `cmd:"" help:"Lay the first generation on this server."`
+	Failed  failedCommand  `cmd:"" help:"Repair the record after servers have failed."`
+	Explain explainCommand `cmd:"" help:"Say what would follow if servers failed now. Changes nothing."`
+	Apply   applyCommand   `cmd:"" help:"Propose the record in a directory."`
+	Check   checkCommand   `cmd:"" help:"Check the record in a directory."`
+	Init    initCommand    `cmd:"" help:"Lay the first generation on this server."`
 }
 
 func (c *cli) promoter() (promote.Promoter, error) {
-	settings, err := c.Settings()
+	settings, _, err := c.Record()
 	if err != nil {
 		return promote.Promoter{}, err
 	}
@@ -100,10 +105,13 @@ func (i *initCommand) Run(c *cli) error {
 	return promote.Init(system.Machine{}, settings, first)
 }
 
-// load reads a record an operator gave; one that is not whole is refused, not failed.
+// load reads a record an operator gave; one that lacks a file is refused, not failed.
 func load(dir string) (record.Record, error) {
 	r, err := record.Load(dir)
-	return r, exitcode.With(exitcode.Refused, err)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = exitcode.With(exitcode.Refused, err)
+	}
+	return r, err
 }
 
 func main() { command.Main(about, &cli{}) }

@@ -9,7 +9,6 @@ import (
 	"hafs/lib/command"
 	"hafs/lib/config"
 	"hafs/lib/exitcode"
-	"hafs/lib/record"
 	"hafs/lib/role"
 	"hafs/lib/system"
 )
@@ -24,7 +23,7 @@ Examples:
   hafs-role --keep                   the service
   hafs-role check /tmp/hafs.yml      is this a good settings file?
 
-Exit codes: 0 done, 1 a step failed (the journal says which), 3 refused: bad settings, 5 nothing to do (--dry-run only).`
+Exit codes: 0 done, 1 a step failed (the journal says which), 3 refused: bad settings or a bad record, 5 nothing to do (--dry-run only).`
 
 type cli struct {
 	command.Common
@@ -47,7 +46,7 @@ func (a *applyCommand) Run(ctx context.Context, c *cli) error {
 	if a.Keep {
 		return keeper.Keep(ctx)
 	}
-	r, err := record.Store{Directory: settings.StateDirectory}.Current()
+	_, r, err := c.Record()
 	if err != nil {
 		return err
 	}
@@ -69,7 +68,7 @@ type checkCommand struct {
 
 func (k *checkCommand) Run() error {
 	if _, err := config.Load(k.File); err != nil {
-		return exitcode.With(exitcode.Refused, err)
+		return err
 	}
 	fmt.Fprintln(os.Stderr, k.File+" is fine")
 	return nil

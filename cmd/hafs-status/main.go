@@ -22,7 +22,7 @@ Examples:
   hafs-status --watch
   hafs-status --json | jq .findings
 
-Exit codes: 0 all is well (there may be notes), 1 something is wrong, or the state cannot be told.`
+Exit codes: 0 all is well (there may be notes), 1 something is wrong, or the state cannot be told, 3 refused: bad settings or a bad record.`
 
 type cli struct {
 	command.Common
@@ -31,7 +31,7 @@ type cli struct {
 }
 
 func (c *cli) Run(ctx context.Context) error {
-	settings, err := c.Settings()
+	settings, _, err := c.Record()
 	if err != nil {
 		return err
 	}

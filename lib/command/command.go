@@ -17,6 +17,7 @@ import (
 
 	"hafs/lib/config"
 	"hafs/lib/exitcode"
+	"hafs/lib/record"
 )
 
 // Version is set when a release is built.
@@ -31,6 +32,24 @@ type Common struct {
 
 // Settings reads the settings file the flags name.
 func (c Common) Settings() (config.Settings, error) { return config.Load(c.Config) }
+
+// Record reads the settings and the newest generation of this server. Settings whose name the record does not have are refused: they are another
+// server's, or this one has never been in the cluster.
+func (c Common) Record() (config.Settings, record.Record, error) {
+	settings, err := c.Settings()
+	if err != nil {
+		return config.Settings{}, record.Record{}, err
+	}
+	r, err := record.Store{Directory: settings.StateDirectory}.Current()
+	if err != nil {
+		return config.Settings{}, record.Record{}, err
+	}
+	if _, known := r.Server(settings.Name); !known {
+		return config.Settings{}, record.Record{}, exitcode.With(exitcode.Refused,
+			fmt.Errorf("settings %s: name: %s is not in the server list of %s", c.Config, settings.Name, r))
+	}
+	return settings, r, nil
+}
 
 // Log is for people on a terminal and JSON otherwise, always on stderr.
 func (c Common) Log() zerolog.Logger {

@@ -8,9 +8,12 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"hafs/lib/exitcode"
 )
 
 // DefaultPath is where every command looks unless --config says otherwise.
@@ -53,7 +56,7 @@ func Defaults() Settings {
 	}
 }
 
-// Load reads the settings strictly: an unknown key or an impossible value is an error that names the file.
+// Load reads the settings strictly: an unknown key or an impossible value is refused with the name of the file.
 func Load(path string) (Settings, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -63,12 +66,21 @@ func Load(path string) (Settings, error) {
 	d := yaml.NewDecoder(bytes.NewReader(text))
 	d.KnownFields(true)
 	if err := d.Decode(&s); err != nil && !errors.Is(err, io.EOF) {
-		return Settings{}, fmt.Errorf("settings %s: %w", path, err)
+		return Settings{}, exitcode.With(exitcode.Refused, fmt.Errorf("settings %s: %s", path, oneLine(err)))
 	}
 	if err := s.validate(); err != nil {
-		return Settings{}, fmt.Errorf("settings %s: %w", path, err)
+		return Settings{}, exitcode.With(exitcode.Refused, fmt.Errorf("settings %s: %w", path, err))
 	}
 	return s, nil
+}
+
+// oneLine takes the YAML reader's several lines together: "line 3: field nam not found in type ...".
+func oneLine(err error) string {
+	var several *yaml.TypeError
+	if errors.As(err, &several) {
+		return strings.ReplaceAll(strings.Join(several.Errors, "; "), " not found in type config.Settings", " is not known")
+	}
+	return strings.TrimPrefix(err.Error(), "yaml: ")
 }
 
 // minExaminationTime leaves room for a few heartbeats on a busy machine.

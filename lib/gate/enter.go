@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hafs/lib/config"
+	"hafs/lib/exitcode"
 	"hafs/lib/lease"
 	"hafs/lib/record"
 	"hafs/lib/socket"
@@ -34,11 +35,12 @@ type Gate struct {
 	From     string // the server whose key opened the session
 }
 
-// Enter decides and then becomes the program the session is for; it returns only when that is refused or fails.
+// Enter decides and then becomes the program the session is for; it returns only when that is refused or fails. A refusal carries
+// exitcode.Refused.
 func (g Gate) Enter(line string) error {
 	order, err := Parse(line)
 	if err != nil {
-		return err
+		return exitcode.With(exitcode.Refused, err)
 	}
 	if order.Kind == Link {
 		return g.handOver("link.sock", "hafs-linkcheck", Session{Kind: Link, From: g.From})
@@ -48,10 +50,10 @@ func (g Gate) Enter(line string) error {
 		return err
 	}
 	if err := Allow(r, g.Settings.Name, g.From, standing, order); err != nil {
-		return err
+		return exitcode.With(exitcode.Refused, err)
 	}
 	if err := CheckMarker(r.DataDirectory, r.Cluster); err != nil {
-		return fmt.Errorf("%s: %w", g.Settings.Name, err)
+		return exitcode.With(exitcode.Refused, err)
 	}
 	if err := g.note(order); err != nil {
 		return fmt.Errorf("note session: %w", err)

@@ -4,11 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 
 	"hafs/lib/agree"
 	"hafs/lib/record"
 )
+
+// ErrNotRunning means that there is no hafs-linkcheck on this server to ask, so that nothing is known of the others.
+var ErrNotRunning = errors.New("hafs-linkcheck does not run here")
 
 // Client asks the running hafs-linkcheck of this server, and through it any other server.
 type Client struct {
@@ -18,7 +22,10 @@ type Client struct {
 func (c Client) call(ctx context.Context, q Request) (Reply, error) {
 	conn, err := new(net.Dialer).DialContext(ctx, "unix", c.Socket)
 	if err != nil {
-		return Reply{}, fmt.Errorf("hafs-linkcheck does not run here: %w", err)
+		if errors.Is(err, fs.ErrPermission) {
+			return Reply{}, fmt.Errorf("ask hafs-linkcheck: %w", err)
+		}
+		return Reply{}, fmt.Errorf("%w: %w", ErrNotRunning, err)
 	}
 	if _, err := conn.Write([]byte("{}\n")); err != nil {
 		conn.Close()

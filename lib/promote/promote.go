@@ -95,7 +95,7 @@ func (p Promoter) carry(ctx context.Context, decide Decision) error {
 		}
 		chosen, err := agree.Choose(ctx, p.Links, p.Settings.Name, current, next)
 		if err != nil {
-			return status(fmt.Errorf("choose generation %d: %w", next.Generation, err))
+			return status(fmt.Errorf("choose generation %d: %w", next.Generation, p.cause(ctx, err)))
 		}
 		p.Log.Info().Str("event", "chosen").Uint64("generation", chosen.Generation).Strs("changes", Changes(current, chosen)).Msg("generation chosen")
 		if chosen.Digest() == next.Digest() {
@@ -103,6 +103,17 @@ func (p Promoter) carry(ctx context.Context, decide Decision) error {
 		}
 	}
 	return fmt.Errorf("other changes came first %d times; try again", maxRounds)
+}
+
+// cause tells servers that do not answer from a hafs-linkcheck that does not run here, through which all of them are asked.
+func (p Promoter) cause(ctx context.Context, err error) error {
+	if !errors.Is(err, agree.ErrNoMajority) {
+		return err
+	}
+	if _, viewErr := p.Links.View(ctx); errors.Is(viewErr, link.ErrNotRunning) {
+		return viewErr
+	}
+	return err
 }
 
 // status gives an error the exit status that tells scripts what kind it is.

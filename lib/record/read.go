@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"hafs/lib/exitcode"
 )
 
 // maxFileBytes bounds what is read of one of the three files: 100 servers take 8 KiB.
@@ -52,8 +54,8 @@ func Load(dir string) (Record, error) {
 		texts[name] = text
 	}
 	r, err := Decode(texts)
-	if err != nil {
-		return Record{}, fmt.Errorf("record %s: %w", resolved, err)
+	if err != nil { // what cannot be read is a failure; what should not be believed is refused
+		return Record{}, exitcode.With(exitcode.Refused, fmt.Errorf("record %s: %w", resolved, err))
 	}
 	return r, nil
 }
@@ -82,21 +84,32 @@ func Decode(texts map[string][]byte) (Record, error) {
 		drs  dataRedundancyServer
 	)
 	lines := lineIndex{}
-	for name, into := range map[string]any{ServerListFile: &list, FileServerFile: &fs, DataRedundancyFile: &drs} {
-		if err := decodeStrict(texts[name], into); err != nil {
-			return Record{}, fmt.Errorf("%s: %w", name, err)
+	var problems Invalid
+	for _, f := range []struct {
+		name string
+		into any
+	}{{ServerListFile, &list}, {FileServerFile, &fs}, {DataRedundancyFile, &drs}} {
+		if err := decodeStrict(texts[f.name], f.into); err != nil {
+			problems = append(problems, syntax(f.name, err)...)
 		}
-		lines.add(name, texts[name])
+		lines.add(f.name, texts[f.name])
 	}
-	for name, id := range map[string]string{FileServerFile: fs.Cluster, DataRedundancyFile: drs.Cluster} {
-		if id != list.Cluster {
-			return Record{}, Invalid{{File: name, Line: lines[name+" cluster"], Text: fmt.Sprintf("cluster %q, but %s says %q", id, ServerListFile, list.Cluster)}}
+	if len(problems) > 0 {
+		return Record{}, problems
+	}
+	for _, f := range []struct {
+		name, cluster string
+		generation    uint64
+	}{{FileServerFile, fs.Cluster, fs.Generation}, {DataRedundancyFile, drs.Cluster, drs.Generation}} {
+		if f.cluster != list.Cluster {
+			problems = append(problems, Problem{File: f.name, Line: lines[f.name+" cluster"], Text: fmt.Sprintf("cluster %q, but %s says %q", f.cluster, ServerListFile, list.Cluster)})
+		}
+		if f.generation != list.Generation {
+			problems = append(problems, Problem{File: f.name, Line: lines[f.name+" generation"], Text: fmt.Sprintf("generation %d, but %s says %d", f.generation, ServerListFile, list.Generation)})
 		}
 	}
-	for name, g := range map[string]uint64{FileServerFile: fs.Generation, DataRedundancyFile: drs.Generation} {
-		if g != list.Generation {
-			return Record{}, Invalid{{File: name, Line: lines[name+" generation"], Text: fmt.Sprintf("generation %d, but %s says %d", g, ServerListFile, list.Generation)}}
-		}
+	if len(problems) > 0 {
+		return Record{}, problems
 	}
 	r := Record{
 		Cluster: list.Cluster, Generation: list.Generation, Servers: list.Servers, FS: fs.FileServer,

@@ -42,10 +42,17 @@ func (v Invalid) Error() string {
 }
 
 var (
-	nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9.-]{0,61}[A-Za-z0-9])?$`)
+	// A host name (RFC 1123): it is a principal of a host certificate and part of units' names.
+	nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*$`)
+	pathForm = regexp.MustCompile(`^[A-Za-z0-9/._+@-]+$`)
 	// hafs-dial gives these host names a meaning of its own.
 	reservedName = regexp.MustCompile(`^(fs|S[0-9]+|trouble)$`)
 )
+
+// maxNameBytes is what the kernel takes for a host name, less one.
+const maxNameBytes = 63
+
+func isName(text string) bool { return len(text) <= maxNameBytes && nameForm.MatchString(text) }
 
 // Validate finds every contradiction in a record; nil means it is whole.
 func (r Record) Validate() error {
@@ -72,7 +79,7 @@ func (v *validation) refuse(file, key, text string, args ...any) {
 
 func (v *validation) servers() {
 	r := v.record
-	if !nameForm.MatchString(r.Cluster) {
+	if !isName(r.Cluster) {
 		v.refuse(ServerListFile, "cluster", "cluster %q is not a name of letters, digits, dots and dashes", r.Cluster)
 	}
 	if r.Generation == 0 {
@@ -81,21 +88,29 @@ func (v *validation) servers() {
 	if len(r.Servers) == 0 {
 		v.refuse(ServerListFile, "servers", "the server list is empty")
 	}
-	names, addresses := map[string]bool{}, map[string]string{}
+	names, addresses := map[string]string{}, map[netip.Addr]string{}
 	for i, s := range r.Servers {
 		key := func(field string) string { return fmt.Sprintf("servers.%d.%s", i, field) }
-		if !nameForm.MatchString(s.Name) || reservedName.MatchString(s.Name) {
-			v.refuse(ServerListFile, key("name"), "%q cannot be a server's name", s.Name)
-		} else if names[s.Name] {
+		folded := strings.ToLower(s.Name) // the case of a host name means nothing
+		switch _, notAddress := netip.ParseAddr(s.Name); {
+		case reservedName.MatchString(s.Name):
+			v.refuse(ServerListFile, key("name"), "%q cannot be a server's name: it has a meaning of its own", s.Name)
+		case !isName(s.Name) || notAddress == nil:
+			v.refuse(ServerListFile, key("name"), "%q cannot be a server's name: it is no host name", s.Name)
+		case names[folded] != "":
 			v.refuse(ServerListFile, key("name"), "%s is listed twice", s.Name)
 		}
-		names[s.Name] = true
-		if a, err := netip.ParseAddr(s.Address); err != nil {
+		names[folded] = s.Name
+		a, err := netip.ParseAddr(s.Address)
+		switch other, used := addresses[a.Unmap()]; {
+		case err != nil:
 			v.refuse(ServerListFile, key("address"), "%s: %q is not an IP address", s.Name, s.Address)
-		} else if other, used := addresses[a.String()]; used {
+		case a.IsUnspecified() || a.IsMulticast():
+			v.refuse(ServerListFile, key("address"), "%s: %s is no server's address", s.Name, s.Address)
+		case used:
 			v.refuse(ServerListFile, key("address"), "%s has the address of %s, %s", s.Name, other, s.Address)
-		} else {
-			addresses[a.String()] = s.Name
+		default:
+			addresses[a.Unmap()] = s.Name
 		}
 		switch s.Status {
 		case Active, Spare, Failed:
@@ -103,8 +118,8 @@ func (v *validation) servers() {
 			v.refuse(ServerListFile, key("status"), "%s: status %q is not active, spare or failed", s.Name, s.Status)
 		}
 	}
-	if owner, used := addresses[r.VirtualIP()]; used {
-		v.refuse(FileServerFile, "virtual_address", "virtual address %s is the address of %s", r.FS.VirtualAddress, owner)
+	if p, err := netip.ParsePrefix(r.FS.VirtualAddress); err == nil && addresses[p.Addr().Unmap()] != "" {
+		v.refuse(FileServerFile, "virtual_address", "virtual address %s is the address of %s", r.FS.VirtualAddress, addresses[p.Addr().Unmap()])
 	}
 }
 
@@ -130,20 +145,39 @@ func (v *validation) fileServer() {
 	if len(r.FS.MountPoints) != len(r.Pairs) {
 		v.refuse(FileServerFile, "mount_points", "%d mount points for %d pairs", len(r.FS.MountPoints), len(r.Pairs))
 	}
-	used := map[string]bool{r.FS.SharedArea: true, r.FS.Link: true}
-	for i, m := range r.FS.MountPoints {
-		key := fmt.Sprintf("mount_points.%d", i)
-		v.directory(FileServerFile, key, m)
-		if used[m] {
-			v.refuse(FileServerFile, key, "%s is used twice", m)
+	v.apart()
+}
+
+// apart refuses places that are one another's or one within another: a mount inside the share would be replicated into itself, and a mount above
+// another one would hide it.
+func (v *validation) apart() {
+	type place struct{ key, what, dir string }
+	places := []place{{"shared_area", "the shared area", v.record.FS.SharedArea}, {"link", "the link", v.record.FS.Link}}
+	for i, m := range v.record.FS.MountPoints {
+		places = append(places, place{fmt.Sprintf("mount_points.%d", i), "a mount point", m})
+		v.directory(FileServerFile, places[len(places)-1].key, m)
+	}
+	for i, p := range places {
+		for _, q := range places[:i] {
+			switch {
+			case !path.IsAbs(p.dir) || !path.IsAbs(q.dir): // refused already
+			case p.dir == q.dir:
+				v.refuse(FileServerFile, p.key, "%s is used twice: %s and %s", p.dir, q.what, p.what)
+			case strings.HasPrefix(p.dir, q.dir+"/"):
+				v.refuse(FileServerFile, p.key, "%s is inside %s, %s", p.dir, q.what, q.dir)
+			case strings.HasPrefix(q.dir, p.dir+"/"):
+				v.refuse(FileServerFile, p.key, "%s holds %s, %s", p.dir, q.what, q.dir)
+			}
 		}
-		used[m] = true
 	}
 }
 
+// directory takes what can be said in a unit and on rsync's command line without quoting.
 func (v *validation) directory(file, key, dir string) {
 	if !path.IsAbs(dir) || path.Clean(dir) != dir || dir == "/" {
 		v.refuse(file, key, "%q is not an absolute directory below /", dir)
+	} else if !pathForm.MatchString(dir) {
+		v.refuse(file, key, "%q has a character that is none of letters, digits and /._+@-", dir)
 	}
 }
 

@@ -15,6 +15,15 @@ import (
 // they are named.
 func Parse(t *testing.T, line string) record.Record {
 	t.Helper()
+	r, err := Read(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// Read is Parse for who has no test at hand.
+func Read(line string) (record.Record, error) {
 	r := record.Record{
 		Cluster: "test", Generation: 7, DataDirectory: "/nfs", ClientMount: "/system",
 		FS: record.FileServer{SharedArea: "/nfs", Link: "/system", VirtualAddress: "192.168.1.254/24"},
@@ -44,10 +53,7 @@ func Parse(t *testing.T, line string) record.Record {
 			}
 		}
 	}
-	if err := r.Validate(); err != nil {
-		t.Fatal(err)
-	}
-	return r
+	return r, r.Validate()
 }
 
 // Describe is the line of a record.

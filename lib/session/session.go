@@ -125,7 +125,7 @@ func (d *Dialer) Dial(ctx context.Context, name, address string) (*ssh.Client, e
 		if ctx.Err() != nil {
 			err = ctx.Err()
 		}
-		return nil, fmt.Errorf("SSH to %s at %s: %w", name, endpoint, err)
+		return nil, fmt.Errorf("SSH to %s at %s: %w", name, endpoint, reason(name, err))
 	}
 	return client, nil
 }

@@ -1,8 +1,12 @@
 package status
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
+	"hafs/lib/gate"
+	"hafs/lib/link"
 	"hafs/lib/mirror"
 	"hafs/lib/record"
 )
@@ -17,6 +21,10 @@ func findings(r record.Record, report Report, answers map[string]Answer) []Findi
 	add := func(grave bool, server, do, text string, args ...any) {
 		found = append(found, Finding{Grave: grave, Server: server, Do: do, Text: fmt.Sprintf(text, args...)})
 	}
+	if deaf(answers) {
+		add(true, report.SeenFrom, "systemctl status hafs-linkcheck on "+report.SeenFrom, "%s: %v; nothing is known of the servers", report.SeenFrom, link.ErrNotRunning)
+		return found
+	}
 	for _, s := range report.Servers {
 		a := answers[s.Name]
 		switch {
@@ -25,7 +33,7 @@ func findings(r record.Record, report Report, answers map[string]Answer) []Findi
 		case r.Role(s.Name) == record.RoleFailed:
 			add(false, s.Name, "wait; if this stays: "+remedy(a), "%s has failed, answers, and is not back yet: %s", s.Name, firstOf(s.Problem, "being brought up to date"))
 		case !s.Answers:
-			add(true, s.Name, "wait for the examination time; then look at hafs-linkcheck on "+r.FS.Name, "%s does not answer: %s", s.Name, s.Problem)
+			add(true, s.Name, silenceRemedy(s.Problem, r.FS.Name), "%s does not answer: %s", s.Name, s.Problem)
 		case s.Generation < r.Generation:
 			add(true, s.Name, "journalctl -u hafs-linkcheck on "+s.Name, "%s has generation %d, not %d", s.Name, s.Generation, r.Generation)
 		case !a.Details.Confirmed:
@@ -64,6 +72,16 @@ func findings(r record.Record, report Report, answers map[string]Answer) []Findi
 	return found
 }
 
+// deaf says whether nobody could be asked, which says nothing of the servers.
+func deaf(answers map[string]Answer) bool {
+	for _, a := range answers {
+		if !errors.Is(a.Err, link.ErrNotRunning) {
+			return false
+		}
+	}
+	return len(answers) > 0
+}
+
 func answered(report Report, name string) bool {
 	for _, s := range report.Servers {
 		if s.Name == name {
@@ -74,8 +92,21 @@ func answered(report Report, name string) bool {
 }
 
 func remedy(a Answer) string {
-	if a.Role.Problem != "" {
-		return "journalctl -u hafs-role there; it tries again every second"
+	switch {
+	case a.Details.Facts.Problem != "":
+		return "look at the disk that holds the share"
+	case strings.Contains(a.Role.Problem, gate.ErrNoMarker.Error()):
+		return "mount the file system of the share there"
 	}
-	return "look at the disk that holds the share"
+	return "journalctl -u hafs-role there; it tries again every second"
+}
+
+// silenceRemedy tells a server that is there and turns us away, which no waiting mends, from one that is lost.
+func silenceRemedy(problem, fs string) string {
+	for _, word := range []string{"refuses our key", "host certificate"} {
+		if strings.Contains(problem, word) {
+			return "deploy keys and certificates anew: playbooks/site.yml"
+		}
+	}
+	return "wait for the examination time; then look at hafs-linkcheck on " + fs
 }

@@ -1,0 +1,11 @@
+package main
+
+import (
+	"testing"
+
+	"hafs/lib/commandtest"
+)
+
+func TestMain(m *testing.M) { commandtest.Main(m, "hafs-linkcheck", main) }
+
+func TestScripts(t *testing.T) { commandtest.Run(t) }
