@@ -166,7 +166,7 @@ func (d *Daemon) adjustLinks(ctx context.Context) {
 		}
 		linking, stop := context.WithCancel(ctx)
 		p := newPeer(name, d.streamTo(s), d.Settings.ExaminationTime, FirstAnswerGrace(d.record.Generation))
-		p.question, p.answered, p.changed = d.heartbeat, d.onAnswer, d.onVerdict
+		p.question, p.answered, p.changed, p.needed = d.heartbeat, d.onAnswer, d.onVerdict, d.needsAnswers
 		d.peers[name] = &peerLink{peer: p, address: s.Address, stop: stop}
 		go p.run(linking)
 	}
@@ -184,6 +184,13 @@ func (d *Daemon) heartbeat() Request {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return Request{Kind: Beat, Cluster: d.record.Cluster, Generation: d.record.Generation, Healthy: healthy, Lease: seeks}
+}
+
+// needsAnswers says whether each answer counts: for the lease of FS, or for the confirmation of the record.
+func (d *Daemon) needsAnswers() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return !d.confirmed || d.record.Role(d.Settings.Name) == record.RoleFS
 }
 
 func (d *Daemon) onAnswer(name string, q Request, sent time.Time, f Facts) {

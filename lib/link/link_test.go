@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -195,6 +196,58 @@ func TestPeerIsLostAndComesBack(t *testing.T) {
 		cancel()
 		synctest.Wait()
 	})
+}
+
+// A peer whose own heartbeats come in is asked once a second only, unless each answer is needed; when they stop, the verdict falls as soon as ever.
+func TestPeerThatIsHeard(t *testing.T) {
+	for _, needed := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			silent := make(chan bool, 1)
+			silent <- false
+			var asked atomic.Int32
+			p := newPeer("w", func(context.Context) (io.ReadWriteCloser, error) {
+				near, far := net.Pipe()
+				go serve(far, func(Request) Reply {
+					asked.Add(1)
+					quiet := <-silent
+					silent <- quiet
+					if quiet {
+						<-ctx.Done()
+					}
+					return Reply{Facts: &Facts{Healthy: true}}
+				})
+				return near, nil
+			}, examination, 0)
+			p.question = func() Request { return Request{Kind: Beat} }
+			p.answered = func(string, Request, time.Time, Facts) {}
+			lost := make(chan time.Time, 1)
+			p.changed = func(_ string, _, to Verdict) {
+				if to == Lost {
+					lost <- time.Now()
+				}
+			}
+			p.needed = func() bool { return needed }
+			go p.run(ctx)
+			var last time.Time
+			for range 160 { // 20 s
+				last = time.Now()
+				p.hear(last)
+				time.Sleep(Interval(examination))
+			}
+			if n := asked.Load(); needed && n < 155 || !needed && (n < 18 || n > 25) {
+				t.Errorf("needed %v: asked %d times in 20 s", needed, n)
+			}
+			<-silent
+			silent <- true
+			if took := (<-lost).Sub(last); took < examination || took > examination+Interval(examination) {
+				t.Errorf("needed %v: lost %s after it was last heard", needed, took)
+			}
+			cancel()
+			synctest.Wait()
+		})
+	}
 }
 
 func TestUnhealthyPeerIsNoGoodAnswer(t *testing.T) {

@@ -27,9 +27,11 @@ type peer struct {
 	question    func() Request                                            // the heartbeat to send
 	answered    func(name string, q Request, sent time.Time, facts Facts) // called with every answer that came in time
 	changed     func(name string, from, to Verdict)
+	needed      func() bool // an answer is needed at each moment, whatever is heard from the peer; nil: yes
 
 	mu      sync.Mutex
 	times   Times
+	asked   time.Time // when the last heartbeat was sent
 	verdict Verdict
 	facts   Facts
 	rtt     time.Duration
@@ -109,7 +111,9 @@ func (p *peer) beat(ctx context.Context) {
 			p.disconnect(errors.New("no answer on this connection"))
 			return
 		}
-		go p.ask(ctx, c)
+		if p.due(time.Now()) {
+			go p.ask(ctx, c)
+		}
 		select {
 		case <-time.After(untilBeat(time.Now(), Interval(p.examination))):
 		case <-p.now:
@@ -133,6 +137,22 @@ func (p *peer) beatNow() {
 	case p.now <- struct{}{}:
 	default:
 	}
+}
+
+// provePause is how long a link may go without a question while its peer is heard: it must be known to work in this direction too.
+const provePause = time.Second
+
+// due says whether the peer must be asked now. One whose own heartbeats come in is known to live.
+func (p *peer) due(now time.Time) bool {
+	needed := p.needed == nil || p.needed()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	interval := Interval(p.examination)
+	if heard := !p.times.Answered.IsZero() && now.Sub(p.times.Heard) < interval*3/2; heard && !needed && now.Sub(p.asked) < provePause-interval/2 {
+		return false
+	}
+	p.asked = now
+	return true
 }
 
 // hear notes that the peer's own heartbeat came in.

@@ -171,7 +171,7 @@ func (w *Watcher) handle(dirs *directories, e Event) error {
 		}
 		return nil
 	}
-	if change.Temporary(path) {
+	if change.Temporary(path) || !e.New && !e.Gone && w.nameless(path) {
 		return nil
 	}
 	w.add(change.Change{Kind: change.Look, Path: path})
@@ -185,6 +185,18 @@ func (w *Watcher) handle(dirs *directories, e Event) error {
 		}
 	}
 	return nil
+}
+
+// nameless says whether a path is how the kernel calls a file that has no name (O_TMPFILE): "#" and its inode. hafs-linkcheck writes one every second.
+// When such a file gets a name, that is an event of its own.
+func (w *Watcher) nameless(path string) bool {
+	_, name := change.Split(path)
+	digits, marked := strings.CutPrefix(name, "#")
+	if !marked || digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return false
+	}
+	e, err := w.Root.Lstat(path)
+	return e == nil && err == nil
 }
 
 // reportCookies reports the barriers whose marks were made before everything was watched, or whose events were lost.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -151,6 +152,53 @@ func TestStories(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// hafs-linkcheck writes a file without a name every second, which the kernel tells of under the name "#" and its inode. A file that really has such a
+// name is a file like any other, also when it has gone by the time we look.
+func TestFilesWithoutName(t *testing.T) {
+	var raw []string
+	var mu sync.Mutex
+	w := newWatched(t, func(w *watched) {
+		w.watcher.Raw = func(text string) {
+			mu.Lock()
+			defer mu.Unlock()
+			raw = append(raw, text)
+		}
+	})
+	w.barrier()
+	fd, err := unix.Open(w.share, unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		t.Skip("this file system has no files without a name: ", err)
+	}
+	f := os.NewFile(uintptr(fd), "canary")
+	_, err = f.Write(make([]byte, 512))
+	must(t, errors.Join(err, unix.Fdatasync(fd), unix.Fchmod(fd, 0o640), f.Close()))
+	if reported := w.barrier(); slices.ContainsFunc(reported, func(c change.Change) bool { return c.Kind != change.Barrier && c.Path != "." }) {
+		t.Errorf("reported: %v", reported)
+	}
+	mu.Lock()
+	if !slices.ContainsFunc(raw, func(text string) bool { return strings.Contains(text, "/#") }) {
+		t.Log("the kernel told nothing of it")
+	}
+	mu.Unlock()
+	w.sh("echo x > '#12'; echo x > d/e/'#13'; echo x > '#12x'")
+	reported := w.barrier()
+	for _, path := range []string{"#12", "d/e/#13", "#12x"} {
+		if !told(reported, path) {
+			t.Errorf("not told of %s: %v", path, reported)
+		}
+	}
+	w.sh("echo y > '#12'")
+	if reported := w.barrier(); !told(reported, "#12") {
+		t.Errorf("not told that #12 was written: %v", reported)
+	}
+	w.sh("echo z > '#12'; rm '#12' d/e/'#13'")
+	for reported, i := w.barrier(), 0; i < 2; i++ {
+		if path := []string{"#12", "d/e/#13"}[i]; !told(reported, path) {
+			t.Errorf("not told that %s has gone: %v", path, reported)
+		}
 	}
 }
 
