@@ -130,7 +130,7 @@ func TestServerThatNeverAnswersIsGivenUp(t *testing.T) {
 	ctx, giveUp := context.WithCancel(t.Context())
 	accepted := make(chan net.Conn, 1)
 	port := listen(t, func(conn net.Conn) {
-		accepted <- conn // not a word in answer
+		accepted <- conn // and not a word in answer
 		giveUp()
 	})
 	_, authority := newKey(t)
@@ -144,7 +144,6 @@ func TestServerThatNeverAnswersIsGivenUp(t *testing.T) {
 	}()
 	select {
 	case err := <-done:
-		refused(t, err)
 		if !errors.Is(err, context.Canceled) {
 			t.Fatal(err)
 		}
