@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hafs/lib/change"
 )
 
@@ -354,5 +356,28 @@ func TestLargeFiles(t *testing.T) {
 	names, err := filepath.Glob(filepath.Join(r.Path, ".hafs-tmp.*"))
 	if err != nil || len(names) > 0 {
 		t.Errorf("left: %v", names)
+	}
+}
+
+// A file system that takes no hard links gets a copy under each name.
+func TestReplicaWithoutHardLinks(t *testing.T) {
+	r := newReceiver(t)
+	r.Before = func(step string) error {
+		if step == "link" {
+			return unix.EMLINK
+		}
+		return nil
+	}
+	s := open(t, r)
+	write := file("content")
+	write.Path = "a"
+	if result := batch(t, s, []Op{OpWrite, OpLink}, []Step{write, {Path: "b", From: "a", Entry: write.Entry}}); result.Count > 0 {
+		t.Errorf("%+v", result)
+	}
+	found, err := s.Look([]string{"a", "b"}, true)
+	must(t, err)
+	a, b := found[0], found[1]
+	if b.Sum == nil || *a.Sum != *b.Sum || a.Entry.Mtime != b.Entry.Mtime || a.Entry.Mode != b.Entry.Mode || a.Entry.Ino == b.Entry.Ino {
+		t.Errorf("%+v, %+v", a, b)
 	}
 }
