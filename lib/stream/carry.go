@@ -1,10 +1,12 @@
 package stream
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"hafs/lib/change"
 	"hafs/lib/mirror/tree"
@@ -15,6 +17,7 @@ type carrying struct {
 	*serving
 	sync   bool
 	steps  int
+	asked  time.Time // when it was last made sure that the batch may go on
 	places chan struct{}
 	done   sync.WaitGroup
 
@@ -27,7 +30,7 @@ type carrying struct {
 
 func (s *serving) batch(body []byte) error {
 	c := cutter{rest: body}
-	b := &carrying{serving: s, sync: c.bool()}
+	b := &carrying{serving: s, sync: c.bool(), asked: time.Now()}
 	if err := c.end(); err != nil {
 		return err
 	}
@@ -41,6 +44,9 @@ func (s *serving) batch(body []byte) error {
 		f, err := s.next()
 		if err == io.EOF {
 			err = &lostStream{io.ErrUnexpectedEOF}
+		}
+		if err == nil {
+			err = b.mayGoOn()
 		}
 		if err != nil {
 			return err
@@ -60,6 +66,17 @@ func (s *serving) batch(body []byte) error {
 			return err
 		}
 	}
+}
+
+// askEvery is how often a long batch makes sure that it may go on: filling a replica takes minutes.
+const askEvery = 100 * time.Millisecond
+
+func (b *carrying) mayGoOn() error {
+	if time.Since(b.asked) < askEvery {
+		return nil
+	}
+	b.asked = time.Now()
+	return errors.Join(b.check(), b.allowed())
 }
 
 func (b *carrying) end(body []byte) error {
