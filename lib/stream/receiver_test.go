@@ -381,3 +381,18 @@ func TestReplicaWithoutHardLinks(t *testing.T) {
 		t.Errorf("%+v, %+v", a, b)
 	}
 }
+
+// Whoever is refused ends nobody else's session.
+func TestStrangerEndsNothing(t *testing.T) {
+	r := newReceiver(t)
+	s := open(t, r)
+	stranger := hello
+	stranger.Cluster = "other"
+	conn, _ := dial(t, r)
+	if _, err := Open(conn, stranger, nil); err == nil {
+		t.Error("not refused")
+	}
+	if _, err := s.Look([]string{"."}, false); err != nil {
+		t.Error(err)
+	}
+}
