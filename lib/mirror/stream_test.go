@@ -239,7 +239,8 @@ func TestRefusedWhileSending(t *testing.T) {
 			defer s.Close()
 			must(t, s.Apply(t.Context(), nil))
 			batch, err := s.session.Begin(false)
-			for n := 0; err == nil; n++ {
+			start := time.Now()
+			for n := 0; err == nil && time.Since(start) < 10*time.Second; n++ {
 				if err = send(batch); n == 10 {
 					fenced.Store(true)
 				}
