@@ -25,8 +25,9 @@ type applying struct {
 
 	mu       sync.Mutex
 	problems []error
-	full     bool // no room: write no more
-	lost     bool // the replica does not answer: stop
+	failed   map[string]bool // files that could not be written: no other name is made for what is there instead
+	full     bool            // no room: write no more
+	lost     bool            // the replica does not answer: stop
 }
 
 // carry does all steps, op after op, those of one op side by side. Files that cannot be written do not keep others from it, and a replica
@@ -89,6 +90,7 @@ func (a *applying) chunk(ctx context.Context, dir string, steps []Step) {
 		a.progress()
 		if err := a.step(to, s); err != nil {
 			a.problem(err)
+			a.unwritten(s)
 		}
 	}
 }
@@ -129,6 +131,9 @@ func (a *applying) step(to *tree.Dir, s Step) error {
 		}
 		return nil
 	case Link:
+		if a.failed[s.From] { // all writes were done before
+			return nil
+		}
 		return a.link(to, name, s)
 	case Delete:
 		return to.RemoveTree(name)
@@ -201,6 +206,18 @@ func (a *applying) problem(err error) {
 	a.problems = append(a.problems, err)
 	a.full = a.full || tree.Full(err)
 	a.lost = a.lost || tree.Lost(err)
+}
+
+func (a *applying) unwritten(s Step) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s.Op != Write || s.Source.Nlink < 2 {
+		return
+	}
+	if a.failed == nil {
+		a.failed = map[string]bool{}
+	}
+	a.failed[s.Path] = true
 }
 
 func (a *applying) stopped(op Op) bool {

@@ -8,8 +8,12 @@
 // What is not replicated: FIFOs, sockets and devices; extended attributes and ACLs; that two symbolic links are one inode; holes. Through
 // sshfs also not: fractions of a second, times before 1970, owner and time of symbolic links.
 //
-// plan.go is pure: from what both sides have to steps. gather.go looks, apply.go carries steps out, directory.go and rsync.go are the two
-// ways to a replica, replica.go gives each replica a queue and a goroutine, mirror.go feeds them, barrier.go answers hafs-mirror wait.
+// There are three ways to a replica. directory.go reaches it as a directory: local or through sshfs, which costs some 25 round trips a file. rsync.go runs
+// rsync, a process for each batch. stream.go keeps a stream to a receiver of package stream, which looks and writes there: one or two round
+// trips a batch, with full fidelity.
+//
+// plan.go and pairup.go are pure: from what both sides have to pairs, and to steps. judge.go says which pairs matter, gather.go and far.go find them, beside each
+// other or at the other end of a stream; apply.go carries steps out, send.go sends them; replica.go gives each replica a queue and a goroutine, mirror.go feeds them, barrier.go answers hafs-mirror wait.
 package mirror
 
 import (

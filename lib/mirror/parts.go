@@ -64,6 +64,6 @@ func (p *parts) Again() error {
 // hashBytes is the smallest size, on both sides, that is worth a round trip and reading the replica's file.
 const hashBytes = 1 << 20
 
-func worthHashing(s Step) bool {
+func worthHashing(s *Step) bool {
 	return s.Replica != nil && s.Replica.Kind == s.Source.Kind && s.Replica.Size >= hashBytes && s.Source.Size >= hashBytes
 }

@@ -159,7 +159,7 @@ func (r *replica) batch(ctx context.Context) error {
 	changes, number := r.queue.Take(limit)
 	r.needFull = false
 	r.working = max(1, len(changes))
-	complete := full || r.status.State == Complete
+	complete := r.status.State == Complete
 	r.answeredAt = time.Now()
 	r.mu.Unlock()
 	if full {
@@ -167,7 +167,7 @@ func (r *replica) batch(ctx context.Context) error {
 	}
 	full = whole(changes)
 	if n, is := r.transport.(Numbered); is {
-		n.LeadsTo(stream.Position{Generation: generation, Number: number, Complete: complete})
+		n.LeadsTo(stream.Position{Generation: generation, Number: number, Complete: complete || full})
 	}
 	err := r.transport.Apply(ctx, changes)
 	if ctx.Err() != nil {

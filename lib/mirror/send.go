@@ -18,24 +18,25 @@ type sending struct {
 	batch    *stream.Batch
 	progress func()
 	notes    []note
-	problems []error // of files of the share
+	problems []error         // of files of the share
+	unsent   map[string]bool // those, as far as they have further names: no other name is made for what the replica has instead
 }
 
 // note is what a step makes true.
 type note struct {
 	number int // of the step in the batch
-	step   Step
+	step   *Step
 	entry  *change.Entry
 	hash   uint64
 }
 
 // all sends all steps, one after the other; no answer is waited for. An error means that the session is over.
 func (s *sending) all(steps []Step) error {
-	for _, step := range steps {
-		if s.batch.Full() && step.Op < Delete {
+	for i := range steps {
+		if s.batch.Full() && steps[i].Op < Delete {
 			continue
 		}
-		if err := s.one(step); err != nil {
+		if err := s.one(&steps[i]); err != nil {
 			return err
 		}
 	}
@@ -47,11 +48,20 @@ var streamOps = map[Op]stream.Op{
 	Delete: stream.OpDelete, Finish: stream.OpFinish,
 }
 
-func (s *sending) one(step Step) error {
+func (s *sending) one(step *Step) error {
 	told := stream.Step{Path: step.Path, From: step.From, Aside: step.Aside(), Entry: step.Source}
 	switch step.Op {
 	case Write:
-		return s.write(step, told)
+		before := len(s.notes)
+		err := s.write(step, told)
+		if len(s.notes) == before && step.Source.Nlink > 1 {
+			s.unsent[step.Path] = true
+		}
+		return err
+	case Link:
+		if s.unsent[step.From] {
+			return nil
+		}
 	case MakeDirectory:
 		told.Aside = step.Replica != nil
 	case Finish:
@@ -69,7 +79,7 @@ func (s *sending) one(step Step) error {
 	return err
 }
 
-func (s *sending) write(step Step, told stream.Step) error {
+func (s *sending) write(step *Step, told stream.Step) error {
 	file, err := s.share.OpenFile(step.Path)
 	if tree.Absent(err) || errors.Is(err, unix.ELOOP) || errors.Is(err, tree.ErrNotRegular) {
 		return nil // something else is there by now, and an event tells of it
@@ -80,7 +90,7 @@ func (s *sending) write(step Step, told stream.Step) error {
 	}
 	defer file.Close()
 	if step.Source.Size <= stream.SmallBytes {
-		small := &memory{}
+		small := &memory{make([]byte, 0, step.Source.Size)}
 		e, hash, err := copyStable(file, small, s.progress)
 		if err == nil {
 			told.Entry, told.Data = e, small.data
@@ -97,7 +107,7 @@ func (s *sending) write(step Step, told stream.Step) error {
 }
 
 // writeLarge sends a file in pieces, and only those the replica does not have if it has an older version.
-func (s *sending) writeLarge(file *os.File, step Step, told stream.Step) (err error) {
+func (s *sending) writeLarge(file *os.File, step *Step, told stream.Step) (err error) {
 	parts := &parts{batch: s.batch}
 	if worthHashing(step) {
 		if parts.blocks, err = s.batch.Blocks(step.Path); err != nil {

@@ -71,9 +71,12 @@ func (s *Stream) call(ctx context.Context, do func(context.Context) error) error
 	s.mu.Lock()
 	s.stop = stop
 	s.mu.Unlock()
-	spare := context.AfterFunc(ctx, s.hangUp)
+	hungUp := make(chan struct{})
+	spare := context.AfterFunc(ctx, func() { defer close(hungUp); s.hangUp() })
 	err := do(ctx)
-	spare()
+	if !spare() { // or it might close the stream of the next call
+		<-hungUp
+	}
 	if s.session != nil && (s.session.Err() != nil || ctx.Err() != nil) {
 		s.drop()
 	}
@@ -103,9 +106,14 @@ func (s *Stream) Close() {
 		s.stop()
 	}
 	s.mu.Unlock()
-	if s.busy.TryLock() {
+	leave := func() {
 		defer s.busy.Unlock()
 		s.drop()
+	}
+	if s.busy.TryLock() {
+		leave()
+	} else {
+		go func() { s.busy.Lock(); leave() }()
 	}
 }
 
@@ -229,7 +237,7 @@ func (s *Stream) send(steps []Step, position *stream.Position) error {
 	if err != nil {
 		return err
 	}
-	sent := sending{share: s.Share, journal: s.journal, batch: batch, progress: s.progress}
+	sent := sending{share: s.Share, journal: s.journal, batch: batch, progress: s.progress, unsent: map[string]bool{}}
 	if err := sent.all(steps); err != nil {
 		return err
 	}

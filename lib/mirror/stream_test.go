@@ -209,23 +209,46 @@ func TestFencedReceiver(t *testing.T) {
 	}
 }
 
-// A large batch is refused while it is still being sent.
+// A long batch is refused while it is still being sent, with a large file as well as with many small ones.
 func TestRefusedWhileSending(t *testing.T) {
-	w := newWorld(t, "stream")
-	w.sh("for i in $(seq 40); do head -c 200000 /dev/zero > f$i; done")
-	s := w.stream(&stream.Receiver{Path: w.replica, Cluster: "test", Log: w.log()})
-	defer s.Close()
-	must(t, s.Apply(t.Context(), nil))
-	w.behind("rm .hafs-share")
-	batch, err := s.session.Begin(false)
-	must(t, err)
-	for err == nil {
-		_, err = batch.Step(stream.OpWrite, stream.Step{
-			Path: "f1", Entry: &change.Entry{Kind: change.File, Size: 200_000, Mode: 0o644}, Data: make([]byte, 200_000),
+	data := make([]byte, stream.SmallBytes)
+	e := &change.Entry{Kind: change.File, Size: stream.SmallBytes, Mode: 0o644}
+	for name, send := range map[string]func(b *stream.Batch) error{
+		"small files": func(b *stream.Batch) error {
+			_, err := b.Step(stream.OpWrite, stream.Step{Path: "f1", Entry: e, Data: data})
+			return err
+		},
+		"large files": func(b *stream.Batch) error {
+			if _, err := b.Step(stream.OpWriteLarge, stream.Step{Path: "f1", Entry: e}); err != nil {
+				return err
+			}
+			return errors.Join(b.Data(0, data), b.Done(e))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "stream")
+			var fenced atomic.Bool
+			receiver := &stream.Receiver{Path: w.replica, Cluster: "test", Log: w.log()}
+			receiver.Allowed = func() error {
+				if fenced.Load() {
+					return errors.New("generation 8 names another server")
+				}
+				return nil
+			}
+			s := w.stream(receiver)
+			defer s.Close()
+			must(t, s.Apply(t.Context(), nil))
+			batch, err := s.session.Begin(false)
+			start := time.Now()
+			for n := 0; err == nil && time.Since(start) < 10*time.Second; n++ {
+				if err = send(batch); n == 10 {
+					fenced.Store(true)
+				}
+			}
+			if refusal := (stream.Refusal{}); !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, "generation 8") {
+				t.Errorf("got %v", err)
+			}
 		})
-	}
-	if refusal := (stream.Refusal{}); !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, "no marker") {
-		t.Errorf("got %v", err)
 	}
 }
 

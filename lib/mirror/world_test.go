@@ -31,6 +31,7 @@ type world struct {
 	root    *tree.Root
 	mirror  *Mirror
 	more    map[string]Transport    // further replicas, which are not compared
+	quiet   bool                    // log nothing
 	before  func(step string) error // asked before every step that changes the replica
 }
 
@@ -76,7 +77,7 @@ func must(t *testing.T, err error) {
 }
 
 func (w *world) log() zerolog.Logger {
-	if testing.Verbose() {
+	if testing.Verbose() && !w.quiet {
 		return zerolog.New(zerolog.NewTestWriter(w.t))
 	}
 	return zerolog.Nop()

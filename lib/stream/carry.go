@@ -1,10 +1,12 @@
 package stream
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"sync"
+	"time"
 
 	"hafs/lib/change"
 	"hafs/lib/mirror/tree"
@@ -15,18 +17,20 @@ type carrying struct {
 	*serving
 	sync   bool
 	steps  int
+	asked  time.Time // when it was last made sure that the batch may go on
 	places chan struct{}
 	done   sync.WaitGroup
 
 	mu     sync.Mutex
 	result Result
-	lost   bool // the file system does not answer: do nothing more
-	told   bool // that there is no room
+	broken map[string]bool // files that could not be written, as far as they have further names: those are not made
+	lost   bool            // the file system does not answer: do nothing more
+	told   bool            // that there is no room
 }
 
 func (s *serving) batch(body []byte) error {
 	c := cutter{rest: body}
-	b := &carrying{serving: s, sync: c.bool()}
+	b := &carrying{serving: s, sync: c.bool(), asked: time.Now()}
 	if err := c.end(); err != nil {
 		return err
 	}
@@ -40,6 +44,9 @@ func (s *serving) batch(body []byte) error {
 		f, err := s.next()
 		if err == io.EOF {
 			err = &lostStream{io.ErrUnexpectedEOF}
+		}
+		if err == nil {
+			err = b.mayGoOn()
 		}
 		if err != nil {
 			return err
@@ -59,6 +66,17 @@ func (s *serving) batch(body []byte) error {
 			return err
 		}
 	}
+}
+
+// askEvery is how often a long batch makes sure that it may go on: filling a replica takes minutes.
+const askEvery = 100 * time.Millisecond
+
+func (b *carrying) mayGoOn() error {
+	if time.Since(b.asked) < askEvery {
+		return nil
+	}
+	b.asked = time.Now()
+	return errors.Join(b.check(), b.allowed())
 }
 
 func (b *carrying) end(body []byte) error {
@@ -89,7 +107,10 @@ func (b *carrying) step(op Op, body []byte) error {
 	}
 	number := b.steps
 	b.steps++
-	if b.stopped(op) {
+	if op == OpLink {
+		b.done.Wait()
+	}
+	if b.stopped(op) || op == OpLink && b.broken[s.From] {
 		b.mu.Lock()
 		b.result.fail(number, nil)
 		b.mu.Unlock()
@@ -102,7 +123,7 @@ func (b *carrying) step(op Op, body []byte) error {
 		b.places <- struct{}{}
 		b.done.Go(func() {
 			defer func() { <-b.places }()
-			b.failed(number, b.write(s))
+			b.failed(number, s, b.write(s))
 		})
 		return b.tell()
 	}
@@ -112,10 +133,10 @@ func (b *carrying) step(op Op, body []byte) error {
 		if lost != nil {
 			return lost
 		}
-		b.failed(number, err)
+		b.failed(number, s, err)
 		return b.tell()
 	}
-	b.failed(number, b.carry(op, s))
+	b.failed(number, s, b.carry(op, s))
 	return b.tell()
 }
 
@@ -139,11 +160,17 @@ func (b *carrying) stopped(op Op) bool {
 }
 
 // failed notes what became of a step.
-func (b *carrying) failed(number int, err error) {
+func (b *carrying) failed(number int, s Step, err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err == nil {
 		return
+	}
+	if s.Entry != nil && s.Entry.Nlink > 1 {
+		if b.broken == nil {
+			b.broken = map[string]bool{}
+		}
+		b.broken[s.Path] = true
 	}
 	b.result.fail(number, err)
 	b.result.Full = b.result.Full || tree.Full(err)

@@ -60,6 +60,10 @@ func (b *carrying) writeLarge(s Step) (err, lost error) {
 	case err != nil:
 		return err, nil
 	}
+	if err := b.mayGoOn(); err != nil {
+		to.Discard(temporary)
+		return nil, err
+	}
 	return to.Publish(temporary, name, s.Aside), nil
 }
 

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hafs/lib/change"
 )
 
@@ -343,16 +345,54 @@ func TestLargeFiles(t *testing.T) {
 		t.Errorf("too short: %+v", result)
 	}
 	again := func(b *Batch, e *change.Entry) {
-		must(t, b.Data(0, make([]byte, 5000)))
+		must(t, b.Data(0, bytes.Repeat([]byte("x"), 5000)))
 		must(t, b.Again())
-		must(t, b.Data(0, bytes.Repeat([]byte("y"), 1000)))
+		must(t, b.Data(500, bytes.Repeat([]byte("y"), 500))) // what was sent before is forgotten
 		must(t, b.Done(e))
 	}
-	if result := send(again); result.Count > 0 || content() != strings.Repeat("y", 1000) {
+	if result := send(again); result.Count > 0 || content() != string(zeros[:500])+strings.Repeat("y", 500) {
 		t.Errorf("again: %+v", result)
 	}
 	names, err := filepath.Glob(filepath.Join(r.Path, ".hafs-tmp.*"))
 	if err != nil || len(names) > 0 {
 		t.Errorf("left: %v", names)
+	}
+}
+
+// A file system that takes no hard links gets a copy under each name.
+func TestReplicaWithoutHardLinks(t *testing.T) {
+	r := newReceiver(t)
+	r.Before = func(step string) error {
+		if step == "link" {
+			return unix.EMLINK
+		}
+		return nil
+	}
+	s := open(t, r)
+	write := file("content")
+	write.Path = "a"
+	if result := batch(t, s, []Op{OpWrite, OpLink}, []Step{write, {Path: "b", From: "a", Entry: write.Entry}}); result.Count > 0 {
+		t.Errorf("%+v", result)
+	}
+	found, err := s.Look([]string{"a", "b"}, true)
+	must(t, err)
+	a, b := found[0], found[1]
+	if b.Sum == nil || *a.Sum != *b.Sum || a.Entry.Mtime != b.Entry.Mtime || a.Entry.Mode != b.Entry.Mode || a.Entry.Ino == b.Entry.Ino {
+		t.Errorf("%+v, %+v", a, b)
+	}
+}
+
+// Whoever is refused ends nobody else's session.
+func TestStrangerEndsNothing(t *testing.T) {
+	r := newReceiver(t)
+	s := open(t, r)
+	stranger := hello
+	stranger.Cluster = "other"
+	conn, _ := dial(t, r)
+	if _, err := Open(conn, stranger, nil); err == nil {
+		t.Error("not refused")
+	}
+	if _, err := s.Look([]string{"."}, false); err != nil {
+		t.Error(err)
 	}
 }

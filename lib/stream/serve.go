@@ -60,10 +60,7 @@ func (r *Receiver) Serve(ctx context.Context, from string, conn io.ReadWriteClos
 	defer close(s.ended)
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
-	err := s.takeOver(ctx)
-	if err == nil {
-		err = s.serve()
-	}
+	err := s.serve(ctx)
 	if s.root != nil {
 		s.root.Close()
 	}
@@ -83,11 +80,11 @@ type lostStream struct{ error }
 func (l *lostStream) Unwrap() error { return l.error }
 
 // takeOver ends the session before this one and waits until it does nothing more.
-func (r *serving) takeOver(ctx context.Context) error {
-	r.mu.Lock()
-	before := r.current
-	r.current = r
-	r.mu.Unlock()
+func (s *serving) takeOver(ctx context.Context) error {
+	s.mu.Lock()
+	before := s.current
+	s.current = s
+	s.mu.Unlock()
 	if before == nil {
 		return nil
 	}
@@ -100,8 +97,8 @@ func (r *serving) takeOver(ctx context.Context) error {
 	}
 }
 
-func (s *serving) serve() error {
-	if err := s.greet(); err != nil {
+func (s *serving) serve(ctx context.Context) error {
+	if err := s.greet(ctx); err != nil {
 		return err
 	}
 	for {
@@ -149,7 +146,8 @@ func (s *serving) handle(f frame) error {
 	return fmt.Errorf("%w: unexpected kind %d", ErrFrame, f.kind)
 }
 
-func (s *serving) greet() error {
+// greet makes sure who is there, before anything else is done for it.
+func (s *serving) greet(ctx context.Context) error {
 	f, err := s.next()
 	if err != nil {
 		return err
@@ -164,6 +162,9 @@ func (s *serving) greet() error {
 		return fmt.Errorf("the share is of cluster %q, the replica of %q", s.hello.Cluster, s.Cluster)
 	}
 	if err := s.allowed(); err != nil {
+		return err
+	}
+	if err := s.takeOver(ctx); err != nil {
 		return err
 	}
 	if s.root, err = tree.Open(s.Path); err != nil {
