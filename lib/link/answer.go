@@ -183,33 +183,22 @@ func (d *Daemon) vote(from string, q Request) (agree.Answer, error) {
 	if q.Ballot == nil || q.Record == nil {
 		return agree.Answer{}, fmt.Errorf("%s: no ballot or no record", q.Kind)
 	}
-	if have.Generation >= q.Record.Generation {
-		return agree.Answer{Reason: fmt.Sprintf("has generation %d already", have.Generation), Chosen: chosen(have, *q.Record)}, nil
+	voter := Voter{
+		Self: d.Settings.Name, Have: have, Confirmed: confirmed, HandsOver: from == have.FS.Name,
+		Silence: time.Since(fsHeard), Examination: d.Settings.ExaminationTime,
 	}
-	silence := time.Since(fsHeard)
-	if reason := objection(have, *q.Record, from, d.Settings.Name, confirmed, silence, d.Settings.ExaminationTime); reason != "" {
-		return agree.Answer{Reason: reason, Wait: max(0, d.Settings.ExaminationTime-silence)}, nil
+	if a, refused := voter.Refusal(from, *q.Record); refused {
+		return a, nil
 	}
 	vote, err := d.votes.Load(q.Record.Generation)
 	if err != nil {
 		return agree.Answer{}, err
 	}
-	next, a := vote.Prepare(*q.Ballot)
-	if q.Kind == Accept {
-		next, a = vote.Accept(*q.Ballot, *q.Record)
-	}
+	next, a := Cast(vote, q.Kind, *q.Ballot, *q.Record)
 	if a.Yes {
 		if err := d.votes.Save(next); err != nil {
 			return agree.Answer{}, err
 		}
 	}
 	return a, nil
-}
-
-// chosen hands out the record of exactly the generation that was asked for.
-func chosen(have, asked record.Record) *record.Record {
-	if have.Generation == asked.Generation {
-		return &have
-	}
-	return nil
 }

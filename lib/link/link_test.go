@@ -125,7 +125,7 @@ func TestObjection(t *testing.T) {
 		{"FS itself is asked", replaced, "b", "a", true, time.Hour, "works"},
 		{"FS hands its role over", replaced, "a", "c", true, 0, ""},
 	} {
-		got := objection(have, c.wanted, c.from, c.self, c.confirmed, c.silence, examination)
+		got := objection(have, c.wanted, c.from, c.self, c.confirmed, c.from == have.FS.Name, c.silence, examination)
 		if (got == "") != (c.want == "") || !strings.Contains(got, c.want) {
 			t.Errorf("%s: %q, want %q", c.name, got, c.want)
 		}
