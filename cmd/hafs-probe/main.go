@@ -8,7 +8,6 @@ import (
 
 	"hafs/lib/command"
 	"hafs/lib/exitcode"
-	"hafs/lib/link"
 	"hafs/lib/promote"
 	"hafs/lib/record"
 )
@@ -63,25 +62,11 @@ func probe(ctx context.Context, p promote.Promoter, r record.Record, name string
 		if err != nil {
 			return fmt.Errorf("not reached: %w", err)
 		}
-		if reason := unfit(facts, r); reason != "" {
+		if reason := promote.Unfit(facts, r); reason != "" {
 			return errors.New(reason)
 		}
 	}
 	return p.Admit(ctx, name)
-}
-
-func unfit(f link.Facts, r record.Record) string {
-	switch {
-	case f.Cluster != r.Cluster:
-		return fmt.Sprintf("belongs to cluster %q", f.Cluster)
-	case f.Generation != r.Generation:
-		return fmt.Sprintf("has generation %d, not yet %d", f.Generation, r.Generation)
-	case !f.Healthy:
-		return "is not healthy: " + f.Problem
-	case !f.Fit:
-		return "has not brought its copy up to date yet (hafs-status tells why)"
-	}
-	return ""
 }
 
 func main() { command.Main(about, &cli{}) }

@@ -1,7 +1,7 @@
 // Package agree lets a majority of the servers of generation n choose generation n+1, once.
 //
 // It is single-decree Paxos (Lamport, "Paxos Made Simple", 2001), one instance per generation; the members are the servers that
-// generation n lists as not failed. A proposer that finds a record half chosen finishes that one first. voter.go and proposer.go are
+// generation n lists as not failed. A proposer that finds a record half chosen finishes that one first. ballot.go, proposer.go and proposal.go are
 // pure; store.go keeps a server's vote on disk, carry.go asks the others.
 //
 // It promises that no two records of one generation are ever chosen, whatever is lost, repeated, delayed or crashes. It

@@ -190,29 +190,24 @@ func (d *Daemon) vote(from string, q Request) (agree.Answer, error) {
 		return agree.Answer{}, fmt.Errorf("%s: no ballot or no record", q.Kind)
 	}
 	d.mu.Lock()
-	have, before := d.record, d.voted
-	if have.Generation >= q.Record.Generation {
-		d.mu.Unlock()
-		return agree.Answer{Reason: fmt.Sprintf("has generation %d already", have.Generation), Chosen: chosen(have, *q.Record)}, nil
+	before := d.voted
+	voter := Voter{
+		Self: d.Settings.Name, Have: d.record, Confirmed: d.confirmed, HandsOver: from == d.record.FS.Name && q.Lease > d.sought[from],
+		Silence: time.Since(d.fsHeard), Examination: d.Settings.ExaminationTime,
 	}
-	silence := time.Since(d.fsHeard)
-	handsOver := from == have.FS.Name && q.Lease > d.sought[from]
-	reason := objection(have, *q.Record, from, d.Settings.Name, d.confirmed, handsOver, silence, d.Settings.ExaminationTime)
-	if reason == "" && q.Kind == Accept {
+	refusal, refused := voter.Refusal(from, *q.Record)
+	if !refused && q.Kind == Accept {
 		d.voted = q.Record.Generation // before FS can be heard again: the answer must not count for its lease
 	}
 	d.mu.Unlock()
-	if reason != "" {
-		return agree.Answer{Reason: reason, Wait: max(0, d.Settings.ExaminationTime-silence)}, nil
+	if refused {
+		return refusal, nil
 	}
 	vote, err := d.votes.Load(q.Record.Generation)
 	if err != nil {
 		return agree.Answer{}, err
 	}
-	next, a := vote.Prepare(*q.Ballot)
-	if q.Kind == Accept {
-		next, a = vote.Accept(*q.Ballot, *q.Record)
-	}
+	next, a := Cast(vote, q.Kind, *q.Ballot, *q.Record)
 	if a.Yes {
 		if err := d.votes.Save(next); err != nil {
 			return agree.Answer{}, err
@@ -223,12 +218,4 @@ func (d *Daemon) vote(from string, q Request) (agree.Answer, error) {
 		d.mu.Unlock()
 	}
 	return a, nil
-}
-
-// chosen hands out the record of exactly the generation that was asked for.
-func chosen(have, asked record.Record) *record.Record {
-	if have.Generation == asked.Generation {
-		return &have
-	}
-	return nil
 }

@@ -200,7 +200,7 @@ func (d *Daemon) onAnswer(name string, q Request, sent time.Time, f Facts) {
 	if newer {
 		d.newer[name] = f.Generation
 	}
-	back := f.Fit && d.record.Role(name) == record.RoleFailed && d.record.Role(d.Settings.Name) == record.RoleFS && !time.Now().Before(d.probeDue)
+	back := Returning(d.record, d.Settings.Name, name, f) && !time.Now().Before(d.probeDue)
 	if back {
 		d.probeDue = time.Now().Add(2 * d.Settings.ExaminationTime)
 	}
@@ -241,27 +241,14 @@ func (d *Daemon) report() time.Duration {
 			lost[name] = true
 		}
 	}
-	reports := map[string]time.Duration{}
-	for _, r := range Reports(d.record, d.Settings.Name, lost, d.Settings.ExaminationTime/2) {
-		reports[r.Server] = r.After
+	start, wait := Due(time.Now(), d.due, Reports(d.record, d.Settings.Name, lost, d.Settings.ExaminationTime/2), 2*d.Settings.ExaminationTime)
+	for _, name := range start {
+		d.start("hafs-promote@" + name + ".service")
 	}
-	for name := range d.due {
-		if _, still := reports[name]; !still {
-			delete(d.due, name)
-		}
+	if wait == 0 {
+		return idle
 	}
-	now, next := time.Now(), idle
-	for name, after := range reports {
-		if _, waiting := d.due[name]; !waiting {
-			d.due[name] = now.Add(after)
-		}
-		if !now.Before(d.due[name]) {
-			d.start("hafs-promote@" + name + ".service")
-			d.due[name] = now.Add(2 * d.Settings.ExaminationTime) // try again while nothing has changed
-		}
-		next = min(next, time.Until(d.due[name]))
-	}
-	return max(next, time.Millisecond)
+	return max(wait, time.Millisecond)
 }
 
 func (d *Daemon) start(unit string) {

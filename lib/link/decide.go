@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"hafs/lib/agree"
 	"hafs/lib/record"
 )
 
@@ -71,6 +72,78 @@ func Stand(r record.Record, self string, generations map[string]uint64) Standing
 	}
 	standing.Confirmed = standing.Newer == "" && len(r.Members()) > 0 && same >= r.Majority()
 	return standing
+}
+
+// Newest finds a server that has a newer generation than this one, and which; empty when there is none.
+func Newest(have uint64, seen map[string]uint64) (from string, newest uint64) {
+	newest = have
+	for _, name := range slices.Sorted(maps.Keys(seen)) {
+		if g := seen[name]; g > newest {
+			from, newest = name, g
+		}
+	}
+	return from, newest
+}
+
+// Due decides which reports are to be made now. due holds when each was to be made next and is brought up to date: a report that is made is
+// due again after again, while nothing has changed. wait is how long it is to the next one; 0 when there is none.
+func Due(now time.Time, due map[string]time.Time, reports []Report, again time.Duration) (start []string, wait time.Duration) {
+	for name := range due {
+		if !slices.ContainsFunc(reports, func(r Report) bool { return r.Server == name }) {
+			delete(due, name)
+		}
+	}
+	for _, r := range reports {
+		if _, waiting := due[r.Server]; !waiting {
+			due[r.Server] = now.Add(r.After)
+		}
+		if !now.Before(due[r.Server]) {
+			start = append(start, r.Server)
+			due[r.Server] = now.Add(again)
+		}
+		if left := due[r.Server].Sub(now); wait == 0 || left < wait {
+			wait = left
+		}
+	}
+	return start, wait
+}
+
+// Returning says whether a server is to be taken back: it has failed, says that it is fit, and this server is the file sharing server.
+func Returning(r record.Record, self, name string, f Facts) bool {
+	return f.Fit && r.Role(name) == record.RoleFailed && r.Role(self) == record.RoleFS
+}
+
+// Voter is what a member weighs when it is asked for a vote.
+type Voter struct {
+	Self        string
+	Have        record.Record
+	Confirmed   bool
+	HandsOver   bool          // the file sharing server asks itself, and has given its lease up
+	Silence     time.Duration // of the file sharing server
+	Examination time.Duration
+}
+
+// Refusal is the answer of a member that does not vote for a record, whatever the ballot; false when ballots decide.
+func (v Voter) Refusal(from string, wanted record.Record) (agree.Answer, bool) {
+	if v.Have.Generation >= wanted.Generation {
+		a := agree.Answer{Reason: fmt.Sprintf("has generation %d already", v.Have.Generation)}
+		if v.Have.Generation == wanted.Generation {
+			a.Chosen = &v.Have
+		}
+		return a, true
+	}
+	if reason := objection(v.Have, wanted, from, v.Self, v.Confirmed, v.HandsOver, v.Silence, v.Examination); reason != "" {
+		return agree.Answer{Reason: reason, Wait: max(0, v.Examination-v.Silence)}, true
+	}
+	return agree.Answer{}, false
+}
+
+// Cast answers a prepare or an accept. The vote must be on disk before the answer is given.
+func Cast(v agree.Vote, kind Kind, b agree.Ballot, wanted record.Record) (agree.Vote, agree.Answer) {
+	if kind == Accept {
+		return v.Accept(b, wanted)
+	}
+	return v.Prepare(b)
 }
 
 // objection is why a member does not vote for a record, whatever the ballot; empty when it has none.

@@ -51,12 +51,7 @@ func (d *Daemon) writeConfirmed() error {
 // learn fetches a newer generation that was seen at another server. It was chosen there, or it would not be installed there.
 func (d *Daemon) learn(ctx context.Context) {
 	d.mu.Lock()
-	from, newest := "", d.record.Generation
-	for name, g := range d.newer {
-		if g > newest {
-			from, newest = name, g
-		}
-	}
+	from, newest := Newest(d.record.Generation, d.newer)
 	clear(d.newer)
 	d.mu.Unlock()
 	if from == "" {

@@ -229,7 +229,7 @@ func TestRefusedWhileSending(t *testing.T) {
 			w := newWorld(t, "stream")
 			var fenced atomic.Bool
 			receiver := &stream.Receiver{Path: w.replica, Cluster: "test", Log: w.log()}
-			receiver.Allowed = func() error {
+			receiver.Allowed = func(string) error {
 				if fenced.Load() {
 					return errors.New("generation 8 names another server")
 				}

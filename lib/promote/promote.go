@@ -45,11 +45,16 @@ func (p Promoter) Failed(ctx context.Context, names ...string) error {
 }
 
 func (p Promoter) alsoLost(ctx context.Context, current record.Record, names []string) []string {
-	gone := slices.Clone(names)
 	view, err := p.Links.View(ctx)
 	if err != nil {
-		return gone
+		return names
 	}
+	return Gone(current, names, view)
+}
+
+// Gone is names and every other member that is lost in a server's view.
+func Gone(current record.Record, names []string, view map[string]link.Peer) []string {
+	gone := slices.Clone(names)
 	for _, member := range current.Members() {
 		if view[member].Verdict == link.Lost && !slices.Contains(gone, member) {
 			gone = append(gone, member)

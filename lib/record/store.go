@@ -56,7 +56,7 @@ func (s Store) Install(r Record) error {
 	case err != nil:
 		return err
 	}
-	if err := r.succeeds(have, have.Generation+1); err != nil || r.Generation == have.Generation {
+	if err := r.Succeeds(have, have.Generation+1); err != nil || r.Generation == have.Generation {
 		return err
 	}
 	return s.save(r)
@@ -72,14 +72,14 @@ func (s Store) Learn(r Record) error {
 	case err != nil:
 		return err
 	}
-	if err := r.succeeds(have, r.Generation); err != nil || r.Generation == have.Generation {
+	if err := r.Succeeds(have, r.Generation); err != nil || r.Generation == have.Generation {
 		return err
 	}
 	return s.save(r)
 }
 
-// succeeds says whether r may follow have as generation next; r being have itself is fine too.
-func (r Record) succeeds(have Record, next uint64) error {
+// Succeeds says whether r may follow have as generation next; r being have itself is fine too.
+func (r Record) Succeeds(have Record, next uint64) error {
 	refuse := func(reason string) error {
 		return NotSuccessor{Have: have.String(), Offered: r.String(), Reason: reason}
 	}

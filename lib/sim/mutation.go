@@ -1,0 +1,35 @@
+package sim
+
+// Mutation is a rule broken on purpose, to see that the invariants notice.
+type Mutation string
+
+const (
+	SkipSync        Mutation = "skip the disk's sync"
+	SilentIsYes     Mutation = "count a silent vote as yes"
+	NoLeaseWait     Mutation = "voters help to replace a file sharing server they hear"
+	NoBallots       Mutation = "proposers without distinct ballots"
+	ForgetVote      Mutation = "forget promise and vote at a restart"
+	IgnorePosition  Mutation = "elect a replica whatever its position"
+	ServeOn         Mutation = "serve after the lease ran out"
+	NoStartWait     Mutation = "a restarted voter votes at once"
+	GrantAfterVote  Mutation = "prolong the lease after voting for the next generation"
+	KeepLease       Mutation = "a file sharing server keeps its lease while it hands over"
+	NeverSettle     Mutation = "a new generation does not count as having heard its file sharing server"
+	OpenGate        Mutation = "a replica takes data of any generation"
+	LeaseFromAnswer Mutation = "the lease is counted from the answer, not from the question"
+)
+
+// rules are the places where a driver of the simulation can be told to do wrong.
+type rules struct {
+	skipSync, silentIsYes, noLeaseWait, noBallots, forgetVote, ignorePosition, serveOn bool
+
+	noStartWait, grantAfterVote, keepLease, neverSettle, openGate, fromAnswer bool
+}
+
+func rulesOf(m Mutation) rules {
+	return rules{
+		skipSync: m == SkipSync, silentIsYes: m == SilentIsYes, noLeaseWait: m == NoLeaseWait, noBallots: m == NoBallots, forgetVote: m == ForgetVote,
+		ignorePosition: m == IgnorePosition, serveOn: m == ServeOn, noStartWait: m == NoStartWait, grantAfterVote: m == GrantAfterVote,
+		keepLease: m == KeepLease, neverSettle: m == NeverSettle, openGate: m == OpenGate, fromAnswer: m == LeaseFromAnswer,
+	}
+}
