@@ -396,3 +396,29 @@ func TestStrangerEndsNothing(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What another name would be made for was not written: the old file does not get it.
+func TestNoNameForAFileThatCouldNotBeWritten(t *testing.T) {
+	r := newReceiver(t)
+	must(t, os.WriteFile(filepath.Join(r.Path, "a"), []byte("old"), 0o644))
+	r.Before = func(step string) error {
+		if step == "rename" {
+			return unix.EDOM
+		}
+		return nil
+	}
+	s := open(t, r)
+	write := file("new")
+	write.Path, write.Entry.Nlink = "a", 2
+	b, err := s.Begin(false)
+	must(t, err)
+	_, err = b.Step(OpWrite, write)
+	must(t, err)
+	_, err = b.Step(OpLink, Step{Path: "b", From: "a", Entry: write.Entry})
+	must(t, err)
+	result, err := b.End(&Position{})
+	must(t, err)
+	if result.Count != 1 || result.Done(0) || result.Done(1) || !errors.Is(result.Errs()[0], unix.EDOM) {
+		t.Errorf("%+v", result)
+	}
+}
