@@ -14,7 +14,7 @@ import (
 	"hafs/lib/system"
 )
 
-const about = `Makes this server be what the newest generation of the record says: where /system leads, who has the virtual address,
+const about = `Makes this server be what the newest generation of the record says: where /system leads,
 which mounts and services run, which sessions of peers may go on. hafs-role.path runs it when a generation was installed;
 running it again is harmless.
 
