@@ -86,6 +86,9 @@ func (s *serving) become(r record.Record, fs bool) (needed bool) {
 		}
 		s.show(time.Now(), true)
 	}
+	if len(r.Members()) == 1 { // nobody will answer
+		s.renew()
+	}
 	return s.until.IsZero()
 }
 
@@ -136,7 +139,12 @@ func (s *serving) answered(name string, q Request, sent time.Time, f Facts) {
 	if sent.After(s.sent[name]) {
 		s.sent[name] = sent
 	}
-	now := time.Now() // before asking: a vote that comes in between is later
+	s.renew()
+}
+
+// renew makes the lease as long as the answers allow; mu is held.
+func (s *serving) renew() {
+	g, now := s.record.Generation, time.Now() // before asking: a vote that comes in between is later
 	if !s.bound(g) {
 		s.sent[s.self] = now
 	}
@@ -151,8 +159,17 @@ func (s *serving) answered(name string, q Request, sent time.Time, f Facts) {
 	}
 	s.show(now, gained)
 	if s.expiry == nil {
-		s.expiry = time.AfterFunc(until.Sub(now), s.expire)
+		s.expiry = time.AfterFunc(s.pause(), s.expire)
 	}
+}
+
+// pause is until the lease must be looked at: when it ends or, in a cluster of one, when it is time to renew it.
+func (s *serving) pause() time.Duration {
+	left := time.Until(s.until)
+	if len(s.record.Members()) == 1 {
+		left = min(left, Interval(s.examination))
+	}
+	return left
 }
 
 // show renews the file and the address, the address less often: it costs more, and the kernel keeps it a second at least.
@@ -197,8 +214,13 @@ func (s *serving) expire() {
 	if s.until.IsZero() {
 		return
 	}
-	if left := time.Until(s.until); left > 0 {
-		s.expiry = time.AfterFunc(left, s.expire)
+	if len(s.record.Members()) == 1 && s.resting.IsZero() {
+		s.renew()
+	}
+	if s.expiry == nil && time.Until(s.until) > 0 {
+		s.expiry = time.AfterFunc(s.pause(), s.expire)
+	}
+	if s.expiry != nil {
 		return
 	}
 	s.lose(s.record)

@@ -266,6 +266,25 @@ func TestHandOverComesToNothing(t *testing.T) {
 	})
 }
 
+// The last member of its cluster needs nobody's answer.
+func TestClusterOfOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		alone := recordtest.Parse(t, "fs=a pairs=trouble/trouble failed=b,c")
+		if s.become(alone, true) || !s.leased() {
+			t.Fatal("no lease")
+		}
+		for range 100 {
+			time.Sleep(50 * time.Millisecond)
+			synctest.Wait()
+			if !s.leased() || time.Until(s.ends) < 500*time.Millisecond {
+				t.Fatalf("the file says %s", time.Until(s.ends))
+			}
+		}
+		s.become(three(t, 8, "b"), false)
+	})
+}
+
 // A step that fails is tried at the next renewal, and said once.
 func TestFailedStep(t *testing.T) {
 	for _, step := range []string{"hold", "note 7"} {
