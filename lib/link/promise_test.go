@@ -38,7 +38,7 @@ func newVoter(t *testing.T, name, directory string, r record.Record) *Daemon {
 	d.remember(time.Now())
 	none := func(record.Record) error { return nil }
 	d.serving.acts = acts{
-		hold: func(record.Record, time.Duration) error { return nil }, drop: none,
+		hold: func(record.Record, time.Duration, bool) error { return nil }, drop: none,
 		note: func(record.Record, time.Duration) error { return nil }, forget: func() error { return nil },
 	}
 	d.serve()

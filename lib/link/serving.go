@@ -38,10 +38,10 @@ type serving struct {
 
 // acts are what serving does to this server, so that tests need no network.
 type acts struct {
-	hold   func(r record.Record, lifetime time.Duration) error  // gives it the virtual address; the kernel takes it back after the lifetime
-	drop   func(r record.Record) error                          // takes the address away
-	note   func(r record.Record, remaining time.Duration) error // writes the lease's file
-	forget func() error                                         // removes it
+	hold   func(r record.Record, lifetime time.Duration, fresh bool) error // gives it the virtual address; the kernel takes it back after the lifetime
+	drop   func(r record.Record) error                                     // takes the address away
+	note   func(r record.Record, remaining time.Duration) error            // writes the lease's file
+	forget func() error                                                    // removes it
 }
 
 // restTime is how long FS seeks no lease after it asked for a vote that hands its role over: the question has had its answer or lost it by then.
@@ -83,6 +83,7 @@ func (s *serving) become(r record.Record, fs bool) (needed bool) {
 	if !s.until.IsZero() {
 		if before.FS.VirtualAddress != r.FS.VirtualAddress {
 			s.complain(s.acts.drop(before))
+			s.refreshed = time.Time{}
 		}
 		s.show(time.Now(), true)
 	}
@@ -185,7 +186,7 @@ func (s *serving) show(now time.Time, atOnce bool) {
 	}
 	lifetime := max(time.Second, remaining.Truncate(time.Second))
 	if atOnce || now.Sub(s.refreshed) >= lifetime/4 {
-		if err := s.acts.hold(s.record, lifetime); err != nil {
+		if err := s.acts.hold(s.record, lifetime, s.refreshed.IsZero()); err != nil {
 			failures = errors.Join(failures, err)
 		} else {
 			s.refreshed = now
@@ -230,7 +231,7 @@ func (s *serving) expire() {
 
 // lose ends what the lease stands for; mu is held.
 func (s *serving) lose(r record.Record) {
-	s.until = time.Time{}
+	s.until, s.refreshed = time.Time{}, time.Time{}
 	s.complain(errors.Join(s.acts.drop(r), s.acts.forget()))
 }
 

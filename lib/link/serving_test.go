@@ -23,6 +23,7 @@ type stage struct {
 	done  []string
 	notes int
 	holds int
+	told  int // times the neighbours were told
 	ends  time.Time // of the lease as last noted
 	fail  map[string]error
 	voted bool
@@ -39,7 +40,10 @@ func newStage(t *testing.T) *stage {
 		return nil
 	}
 	s.serving = newServing("a", examination, acts{
-		hold: func(_ record.Record, lifetime time.Duration) error {
+		hold: func(_ record.Record, lifetime time.Duration, fresh bool) error {
+			if fresh {
+				s.told++
+			}
 			if lifetime != time.Second {
 				t.Errorf("the address is held for %s", lifetime)
 			}
@@ -139,8 +143,8 @@ func TestLeaseOfOneGeneration(t *testing.T) {
 			time.Sleep(122 * time.Millisecond)
 		}
 		s.expect("note 7")
-		if s.notes > 81 || s.holds > 41 {
-			t.Errorf("in ten examination times the file was written %d times, the address renewed %d times", s.notes, s.holds)
+		if s.notes > 81 || s.holds > 41 || s.told != 1 {
+			t.Errorf("in ten examination times the file was written %d times, the address renewed %d times, the neighbours told %d times", s.notes, s.holds, s.told)
 		}
 		synctest.Wait()
 		time.Sleep(time.Until(sent.Add(949 * time.Millisecond)))
@@ -222,6 +226,22 @@ func TestRoleGoesOn(t *testing.T) {
 		s.answered("b", s.beat(), time.Now(), Facts{Cluster: "test", Generation: 7, Voted: 8, Healthy: true})
 		if !s.until.After(before) {
 			t.Error("an answer from the generation before does not count")
+		}
+		s.become(three(t, 9, "b"), false)
+	})
+}
+
+func TestAddressChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.become(three(t, 7, "a"), true)
+		s.answered("b", s.beat(), time.Now(), good)
+		other := three(t, 8, "a")
+		other.FS.VirtualAddress = "192.168.1.253/24"
+		s.become(other, true)
+		s.expect("note 7", "drop", "note 8")
+		if s.told != 2 {
+			t.Errorf("the neighbours were told %d times", s.told)
 		}
 		s.become(three(t, 9, "b"), false)
 	})
