@@ -23,7 +23,7 @@ type stage struct {
 	done  []string
 	notes int
 	holds int
-	told  int // times the neighbours were told
+	told  int       // times the neighbours were told
 	ends  time.Time // of the lease as last noted
 	fail  map[string]error
 	voted bool
