@@ -18,6 +18,7 @@ import (
 
 const about = `Keeps one SSH link to every server this one has to watch, sends heartbeats, and judges: a peer that gives no good answer for the
 examination time is lost. Then hafs-promote is started. It also answers the heartbeats and votes of others and installs what was chosen.
+On the file sharing server it holds the virtual address and the lease, while a majority answers.
 
 With a PEER it gives one verdict with the round-trip time, from the running service, and ends.
 

@@ -13,7 +13,7 @@ import (
 	"hafs/lib/system"
 )
 
-const about = `Makes this server be what the newest generation of the record says: where /system leads, who has the virtual address,
+const about = `Makes this server be what the newest generation of the record says: where /system leads,
 which mounts and services run, which sessions of peers may go on. With --keep it is the service that does so whenever a generation was
 installed; running it once more by hand is harmless.
 

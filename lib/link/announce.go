@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"hafs/lib/lease"
@@ -33,7 +34,28 @@ func (d *Daemon) addressInterface(r record.Record) (string, error) {
 		return d.Settings.Interface, nil
 	}
 	self, _ := r.Server(d.Settings.Name)
-	return system.Interface(self.Address)
+	d.iface.Lock()
+	defer d.iface.Unlock()
+	if d.iface.address == self.Address {
+		return d.iface.name, nil
+	}
+	name, err := system.Interface(self.Address)
+	if err == nil {
+		d.iface.address, d.iface.name = self.Address, name
+	}
+	return name, err
+}
+
+// foundInterface remembers the interface of an address: looking at all of them several times a second costs more than all else here.
+type foundInterface struct {
+	sync.Mutex
+	address, name string
+}
+
+func (f *foundInterface) forget() {
+	f.Lock()
+	defer f.Unlock()
+	f.address = ""
 }
 
 func (d *Daemon) announceOnce(r record.Record) error {
@@ -63,18 +85,18 @@ func (d *Daemon) acts() acts {
 	}
 }
 
-// hold gives this server the virtual address for a while, and tells the neighbours if it had not got it.
-func (d *Daemon) hold(r record.Record, lifetime time.Duration) error {
+// hold gives this server the virtual address for a while; fresh: it has not got it, and the neighbours must be told.
+func (d *Daemon) hold(r record.Record, lifetime time.Duration, fresh bool) error {
 	iface, err := d.addressInterface(r)
 	if err != nil {
 		return err
 	}
-	had, err := system.HasAddress(iface, r.VirtualIP())
-	if err != nil {
+	if err := d.Machine.AddAddress("add address "+r.FS.VirtualAddress, iface, r.FS.VirtualAddress, lifetime); err != nil {
+		d.iface.forget() // it may have another name now
 		return err
 	}
-	if err := d.Machine.AddAddress("add address "+r.FS.VirtualAddress, iface, r.FS.VirtualAddress, lifetime); err != nil || had {
-		return err
+	if !fresh {
+		return nil
 	}
 	return d.Machine.Announce("announce "+r.FS.VirtualAddress, iface, r.FS.VirtualAddress)
 }

@@ -161,7 +161,19 @@ func (p proposer) Accept(_ context.Context, to string, b agree.Ballot, value rec
 	return p.vote(to, Request{Kind: Accept, Ballot: &b, Record: &value})
 }
 
+// Install often comes late or never: what matters then is what voters and FS do in between.
 func (p proposer) Install(_ context.Context, to string, value record.Record) error {
+	if p.number(20) == 0 { // at the worst moment the network heals
+		p.mu.Lock()
+		clear(p.cut)
+		p.mu.Unlock()
+	}
+	if p.self != to && p.number(2) == 0 {
+		time.Sleep(time.Duration(p.number(3000)) * time.Millisecond)
+		if p.number(2) == 0 {
+			return errLost
+		}
+	}
 	_, err := p.ask(p.self, to, p.server(p.self).sign(Request{Kind: Install, Record: &value}))
 	return err
 }
@@ -175,18 +187,22 @@ func (w *world) propose(ctx context.Context, self string) {
 	d.mu.Unlock()
 	var next record.Record
 	var err error
-	switch members := current.Members(); w.number(5) {
-	case 0, 1:
+	wish := w.number(6)
+	if current.FS.Name == self && w.number(2) == 0 {
+		wish = 5
+	}
+	switch members := current.Members(); wish {
+	case 0, 1, 2:
 		next, err = repair.Repair(current, []string{current.FS.Name}, nil)
-	case 2:
-		next, err = repair.Repair(current, []string{members[w.number(len(members))]}, nil)
 	case 3:
+		next, err = repair.Repair(current, []string{members[w.number(len(members))]}, nil)
+	case 4:
 		failed := current.WithStatus(record.Failed)
 		if len(failed) == 0 {
 			return
 		}
 		next, err = repair.Admit(current, failed[w.number(len(failed))])
-	default:
+	default: // only FS itself can have this
 		drs1s := current.DRS1s()
 		if len(drs1s) == 0 {
 			return

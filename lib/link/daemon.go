@@ -35,6 +35,7 @@ type Daemon struct {
 	votes   agree.Store
 	canary  *canary
 	serving *serving
+	iface   foundInterface
 	wake    chan struct{}
 
 	voting    sync.Mutex // one question of agreement at a time

@@ -198,6 +198,47 @@ func TestPeerIsLostAndComesBack(t *testing.T) {
 	})
 }
 
+// I8: this machine slept between a question and its answer, which one of its clocks did not see.
+func TestMachineSlept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		var boot, nap atomic.Int64
+		p := newPeer("w", func(context.Context) (io.ReadWriteCloser, error) {
+			near, far := net.Pipe()
+			go serve(far, func(Request) Reply {
+				boot.Add(nap.Load())
+				return Reply{Facts: &Facts{Healthy: true}}
+			})
+			return near, nil
+		}, examination, 0)
+		p.clock = func() time.Duration { return time.Duration(boot.Load()) }
+		p.question = func() Request { return Request{Kind: Beat} }
+		var answers atomic.Int32
+		p.answered = func(string, Request, time.Time, Facts) { answers.Add(1) }
+		lost := make(chan struct{})
+		p.changed = func(_ string, _, to Verdict) {
+			if to == Lost {
+				close(lost)
+			}
+		}
+		nap.Store(int64(examination - 1))
+		go p.run(ctx)
+		time.Sleep(5 * examination)
+		if answers.Load() == 0 {
+			t.Fatal("a short nap spoils an answer")
+		}
+		nap.Store(int64(examination))
+		before := answers.Load()
+		<-lost
+		if n := answers.Load() - before; n > 1 {
+			t.Errorf("%d answers counted that slept through the examination time", n)
+		}
+		cancel()
+		synctest.Wait()
+	})
+}
+
 // A peer whose own heartbeats come in is asked once a second only, unless each answer is needed; when they stop, the verdict falls as soon as ever.
 func TestPeerThatIsHeard(t *testing.T) {
 	for _, needed := range []bool{false, true} {

@@ -27,7 +27,8 @@ type peer struct {
 	question    func() Request                                            // the heartbeat to send
 	answered    func(name string, q Request, sent time.Time, facts Facts) // called with every answer that came in time
 	changed     func(name string, from, to Verdict)
-	needed      func() bool // an answer is needed at each moment, whatever is heard from the peer; nil: yes
+	clock       func() time.Duration // counts the time that this machine sleeps
+	needed      func() bool          // an answer is needed at each moment, whatever is heard from the peer; nil: yes
 
 	mu      sync.Mutex
 	times   Times
@@ -43,7 +44,7 @@ type peer struct {
 
 func newPeer(name string, dial dialer, examination, grace time.Duration) *peer {
 	return &peer{
-		name: name, dial: dial, examination: examination,
+		name: name, dial: dial, examination: examination, clock: lease.Clock,
 		times: Times{Watched: time.Now(), Grace: grace}, verdict: Unknown, fresh: make(chan struct{}, 1), now: make(chan struct{}, 1),
 	}
 }
@@ -174,7 +175,7 @@ func (p *peer) silentSince(started time.Time) time.Duration {
 func (p *peer) ask(ctx context.Context, c *caller) {
 	ctx, cancel := context.WithTimeout(ctx, p.examination)
 	defer cancel()
-	sent, clock := time.Now(), lease.Clock()
+	sent, clock := time.Now(), p.clock()
 	q := p.question()
 	r, err := c.call(ctx, q)
 	switch {
@@ -184,7 +185,7 @@ func (p *peer) ask(ctx context.Context, c *caller) {
 	case r.Facts == nil:
 		p.note(errors.New("an answer without facts"))
 		return
-	case time.Since(sent) >= p.examination || lease.Clock()-clock >= p.examination:
+	case time.Since(sent) >= p.examination || p.clock()-clock >= p.examination:
 		// By both clocks: one of them counts the time that this machine slept.
 		p.note(errors.New("an answer that took the examination time says nothing of now"))
 		return

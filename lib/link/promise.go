@@ -52,7 +52,7 @@ func (d *Daemon) handsOver(q Request) bool {
 	return d.record.Role(d.Settings.Name) == record.RoleFS && q.Record.FS.Name != d.Settings.Name
 }
 
-// stuckTime is how long FS waits for others to finish a vote: ten times what a proposer takes that has not died.
+// stuckTime is how long FS waits for others to finish a vote: many times what a proposer takes that has not died.
 func stuckTime(examination time.Duration) time.Duration { return 2*examination + restTime }
 
 // finish has FS bring a vote to its end whose proposer is gone: until then those who voted give no lease, and if they voted for another FS, nobody but

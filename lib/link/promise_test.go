@@ -1,6 +1,9 @@
 package link
 
 import (
+	"context"
+	"io"
+	"net"
 	"os"
 	"strings"
 	"testing"
@@ -35,7 +38,7 @@ func newVoter(t *testing.T, name, directory string, r record.Record) *Daemon {
 	d.remember(time.Now())
 	none := func(record.Record) error { return nil }
 	d.serving.acts = acts{
-		hold: func(record.Record, time.Duration) error { return nil }, drop: none,
+		hold: func(record.Record, time.Duration, bool) error { return nil }, drop: none,
 		note: func(record.Record, time.Duration) error { return nil }, forget: func() error { return nil },
 	}
 	d.serve()
@@ -169,5 +172,60 @@ func TestHandOver(t *testing.T) {
 		time.Sleep(restTime)
 		c.answer("a", a.heartbeat())
 		refusedBecauseHeard(t, c.answer("a", late))
+	})
+}
+
+// FS votes like any other member, and from then on does not count for its own lease.
+func TestFSItselfHasVoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := newVoter(t, "a", inMemory(t), three(t, 7, "a"))
+		votedYes(t, a.answer("c", ask(Accept, 1, three(t, 8, "a"))))
+		a.serving.answered("b", a.heartbeat(), time.Now(), good)
+		if a.serving.leased() {
+			t.Error("b alone has given it a lease")
+		}
+		a.serving.answered("c", a.heartbeat(), time.Now(), good)
+		if !a.serving.leased() {
+			t.Error("b and c have given it no lease")
+		}
+		eight := three(t, 8, "b")
+		_ = a.install(eight, a.store.Install, "test")
+	})
+}
+
+// A vote that nobody finishes would keep FS from its lease for good: FS finishes it.
+func TestVoteLeftHalfDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, c := newVoter(t, "a", inMemory(t), three(t, 7, "a")), newVoter(t, "c", inMemory(t), three(t, 7, "a"))
+		votedYes(t, c.answer("b", ask(Accept, 1, three(t, 8, "a"))))
+		p := newPeer("c", func(context.Context) (io.ReadWriteCloser, error) {
+			near, far := net.Pipe()
+			go serve(far, func(q Request) Reply { return c.answer("a", q) })
+			return near, nil
+		}, examination, 0)
+		p.question, p.answered, p.changed = a.heartbeat, a.onAnswer, a.onVerdict
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		gone := newPeer("b", nil, examination, 0)
+		gone.times.Watched = time.Now().Add(-time.Hour)
+		a.peers["b"], a.peers["c"] = &peerLink{peer: gone, stop: stop}, &peerLink{peer: p, stop: stop}
+		go p.run(ctx)
+		started := time.Now()
+		for a.record.Generation == 7 && time.Since(started) < time.Minute {
+			a.finish(ctx)
+			time.Sleep(Interval(examination))
+			synctest.Wait()
+		}
+		if a.record.Generation != 8 || c.record.Generation != 8 || time.Since(started) < stuckTime(examination) {
+			t.Errorf("after %s: %d and %d", time.Since(started), a.record.Generation, c.record.Generation)
+		}
+		time.Sleep(examination)
+		if !a.serving.leased() {
+			t.Error("FS has no lease afterwards")
+		}
+		stop()
+		synctest.Wait()
+		nine := three(t, 9, "b")
+		_ = a.install(nine, a.store.Install, "test")
 	})
 }

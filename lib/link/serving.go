@@ -38,10 +38,10 @@ type serving struct {
 
 // acts are what serving does to this server, so that tests need no network.
 type acts struct {
-	hold   func(r record.Record, lifetime time.Duration) error  // gives it the virtual address; the kernel takes it back after the lifetime
-	drop   func(r record.Record) error                          // takes the address away
-	note   func(r record.Record, remaining time.Duration) error // writes the lease's file
-	forget func() error                                         // removes it
+	hold   func(r record.Record, lifetime time.Duration, fresh bool) error // gives it the virtual address; the kernel takes it back after the lifetime
+	drop   func(r record.Record) error                                     // takes the address away
+	note   func(r record.Record, remaining time.Duration) error            // writes the lease's file
+	forget func() error                                                    // removes it
 }
 
 // restTime is how long FS seeks no lease after it asked for a vote that hands its role over: the question has had its answer or lost it by then.
@@ -83,8 +83,12 @@ func (s *serving) become(r record.Record, fs bool) (needed bool) {
 	if !s.until.IsZero() {
 		if before.FS.VirtualAddress != r.FS.VirtualAddress {
 			s.complain(s.acts.drop(before))
+			s.refreshed = time.Time{}
 		}
 		s.show(time.Now(), true)
+	}
+	if len(r.Members()) == 1 { // nobody will answer
+		s.renew()
 	}
 	return s.until.IsZero()
 }
@@ -136,7 +140,12 @@ func (s *serving) answered(name string, q Request, sent time.Time, f Facts) {
 	if sent.After(s.sent[name]) {
 		s.sent[name] = sent
 	}
-	now := time.Now() // before asking: a vote that comes in between is later
+	s.renew()
+}
+
+// renew makes the lease as long as the answers allow; mu is held.
+func (s *serving) renew() {
+	g, now := s.record.Generation, time.Now() // before asking: a vote that comes in between is later
 	if !s.bound(g) {
 		s.sent[s.self] = now
 	}
@@ -151,8 +160,17 @@ func (s *serving) answered(name string, q Request, sent time.Time, f Facts) {
 	}
 	s.show(now, gained)
 	if s.expiry == nil {
-		s.expiry = time.AfterFunc(until.Sub(now), s.expire)
+		s.expiry = time.AfterFunc(s.pause(), s.expire)
 	}
+}
+
+// pause is until the lease must be looked at: when it ends or, in a cluster of one, when it is time to renew it.
+func (s *serving) pause() time.Duration {
+	left := time.Until(s.until)
+	if len(s.record.Members()) == 1 {
+		left = min(left, Interval(s.examination))
+	}
+	return left
 }
 
 // show renews the file and the address, the address less often: it costs more, and the kernel keeps it a second at least.
@@ -168,7 +186,7 @@ func (s *serving) show(now time.Time, atOnce bool) {
 	}
 	lifetime := max(time.Second, remaining.Truncate(time.Second))
 	if atOnce || now.Sub(s.refreshed) >= lifetime/4 {
-		if err := s.acts.hold(s.record, lifetime); err != nil {
+		if err := s.acts.hold(s.record, lifetime, s.refreshed.IsZero()); err != nil {
 			failures = errors.Join(failures, err)
 		} else {
 			s.refreshed = now
@@ -197,8 +215,13 @@ func (s *serving) expire() {
 	if s.until.IsZero() {
 		return
 	}
-	if left := time.Until(s.until); left > 0 {
-		s.expiry = time.AfterFunc(left, s.expire)
+	if len(s.record.Members()) == 1 && s.resting.IsZero() {
+		s.renew()
+	}
+	if s.expiry == nil && time.Until(s.until) > 0 {
+		s.expiry = time.AfterFunc(s.pause(), s.expire)
+	}
+	if s.expiry != nil {
 		return
 	}
 	s.lose(s.record)
@@ -208,7 +231,7 @@ func (s *serving) expire() {
 
 // lose ends what the lease stands for; mu is held.
 func (s *serving) lose(r record.Record) {
-	s.until = time.Time{}
+	s.until, s.refreshed = time.Time{}, time.Time{}
 	s.complain(errors.Join(s.acts.drop(r), s.acts.forget()))
 }
 

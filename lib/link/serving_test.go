@@ -23,6 +23,7 @@ type stage struct {
 	done  []string
 	notes int
 	holds int
+	told  int       // times the neighbours were told
 	ends  time.Time // of the lease as last noted
 	fail  map[string]error
 	voted bool
@@ -39,7 +40,10 @@ func newStage(t *testing.T) *stage {
 		return nil
 	}
 	s.serving = newServing("a", examination, acts{
-		hold: func(_ record.Record, lifetime time.Duration) error {
+		hold: func(_ record.Record, lifetime time.Duration, fresh bool) error {
+			if fresh {
+				s.told++
+			}
 			if lifetime != time.Second {
 				t.Errorf("the address is held for %s", lifetime)
 			}
@@ -139,8 +143,8 @@ func TestLeaseOfOneGeneration(t *testing.T) {
 			time.Sleep(122 * time.Millisecond)
 		}
 		s.expect("note 7")
-		if s.notes > 81 || s.holds > 41 {
-			t.Errorf("in ten examination times the file was written %d times, the address renewed %d times", s.notes, s.holds)
+		if s.notes > 81 || s.holds > 41 || s.told != 1 {
+			t.Errorf("in ten examination times the file was written %d times, the address renewed %d times, the neighbours told %d times", s.notes, s.holds, s.told)
 		}
 		synctest.Wait()
 		time.Sleep(time.Until(sent.Add(949 * time.Millisecond)))
@@ -227,6 +231,22 @@ func TestRoleGoesOn(t *testing.T) {
 	})
 }
 
+func TestAddressChanges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		s.become(three(t, 7, "a"), true)
+		s.answered("b", s.beat(), time.Now(), good)
+		other := three(t, 8, "a")
+		other.FS.VirtualAddress = "192.168.1.253/24"
+		s.become(other, true)
+		s.expect("note 7", "drop", "note 8")
+		if s.told != 2 {
+			t.Errorf("the neighbours were told %d times", s.told)
+		}
+		s.become(three(t, 9, "b"), false)
+	})
+}
+
 func TestStartCleansUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newStage(t)
@@ -262,6 +282,25 @@ func TestHandOverComesToNothing(t *testing.T) {
 		s.expect()
 		s.answered("b", s.beat(), time.Now(), good)
 		s.expect("note 7")
+		s.become(three(t, 8, "b"), false)
+	})
+}
+
+// The last member of its cluster needs nobody's answer.
+func TestClusterOfOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t)
+		alone := recordtest.Parse(t, "fs=a pairs=trouble/trouble failed=b,c")
+		if s.become(alone, true) || !s.leased() {
+			t.Fatal("no lease")
+		}
+		for range 100 {
+			time.Sleep(50 * time.Millisecond)
+			synctest.Wait()
+			if !s.leased() || time.Until(s.ends) < 500*time.Millisecond {
+				t.Fatalf("the file says %s", time.Until(s.ends))
+			}
+		}
 		s.become(three(t, 8, "b"), false)
 	})
 }
