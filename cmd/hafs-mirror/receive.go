@@ -53,11 +53,13 @@ type receiving struct {
 	record   func() record.Record
 	mirror   *mirror.Mirror
 	replica  stream.Receiver
+	door     share.Door
 	log      zerolog.Logger
 }
 
 func newReceiving(settings config.Settings, f *following, m *mirror.Mirror, directory string, log zerolog.Logger) *receiving {
 	r := &receiving{settings: settings, record: f.record, mirror: m, log: log}
+	_ = os.Remove(settings.Run("draining")) // of one that was killed
 	r.replica = stream.Receiver{Path: directory, Cluster: f.record().Cluster, Allowed: r.feeds, Note: r.note, Log: log}
 	return r
 }
@@ -101,6 +103,11 @@ func (r *receiving) session(ctx context.Context, conn *net.UnixConn) error {
 	}()
 	switch s.Kind {
 	case gate.Replica:
+		if _, err := os.Stat(r.settings.State("position.json")); errors.Is(err, os.ErrNotExist) { // until it has all of it, it is not fit to succeed
+			if err := r.note(stream.Position{}); err != nil {
+				return err
+			}
+		}
 		return r.replica.Serve(ctx, s.From, peer)
 	case gate.Share:
 		return r.share(ctx, s, peer)
@@ -155,7 +162,7 @@ func (r *receiving) share(ctx context.Context, s gate.Session, client io.ReadWri
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	session := share.Session{Directory: directory, Allowed: func() error { return r.serves(s.From) }}
+	session := share.Session{Door: &r.door, Directory: directory, Allowed: func() error { return r.serves(s.From) }}
 	if r.settings.Acknowledge == config.AcknowledgeDRS1 {
 		session.Settle = r.mirror.Settle
 	}
@@ -191,4 +198,31 @@ func (r *receiving) serves(from string) error {
 		return fmt.Errorf("%s is no member in generation %d", from, now.Generation)
 	}
 	return nil
+}
+
+// linkPatience is how long hafs-role may take to lead /system into the client mount.
+const linkPatience = 2 * time.Second
+
+// drain stops clients for a planned move of the role: programs on this server by leading them into the client mount, which then waits like all
+// others.
+func (r *receiving) drain(ctx context.Context) (open func(), err error) {
+	mark := r.settings.Run("draining")
+	open = func() {
+		_ = os.Remove(mark)
+		r.door.Open()
+	}
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		return open, err
+	}
+	link := r.record().FS.Link
+	for deadline := time.Now().Add(linkPatience); ; {
+		if to, err := os.Readlink(link); err != nil || to != r.record().FS.SharedArea {
+			break
+		}
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			return open, fmt.Errorf("hafs-role has not led %s elsewhere in %s", link, linkPatience)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return open, r.door.Close(ctx)
 }

@@ -57,13 +57,15 @@ func (c *runCommand) serve(ctx context.Context) error {
 		return err
 	}
 	defer listener.Close()
-	go m.Serve(listener)
 	sessions, err := socket.Listen(settings.Run("sessions.sock"))
 	if err != nil {
 		return err
 	}
 	defer sessions.Close()
-	go newReceiving(settings, &followed, m, share.Name, log).accept(ctx, sessions)
+	taking := newReceiving(settings, &followed, m, share.Name, log)
+	m.Drain = taking.drain
+	go taking.accept(ctx, sessions)
+	go m.Serve(listener)
 	records, err := store.Follow(ctx)
 	if err != nil {
 		return err

@@ -15,11 +15,12 @@ import (
 )
 
 const about = `Changes the record of the cluster: decides what the next generation is and has a majority of the servers agree on it. hafs-linkcheck
-starts it when a server is lost; an operator uses it to propose an edited record.
+starts it when a server is lost; an operator uses it to move the file sharing server's role or to propose an edited record.
 
 Examples:
   hafs-promote failed M2             M2 is gone: repair the record
   hafs-promote failed M2 W3          both at once, in one generation
+  hafs-promote switchover W3         W3, a DRS1, becomes the file sharing server (to be asked on the one that is it now)
   hafs-promote explain L1            what would follow if L1 failed now, who would vote, and why?
   hafs-promote explain --json L1 W3  if both failed now, for programs
   cp -rL /etc/hafs/cluster /tmp/next; vi /tmp/next/*; hafs-promote apply /tmp/next
@@ -33,11 +34,12 @@ type cli struct {
 	command.Common
 	DryRun bool `help:"Decide and print, change nothing."`
 
-	Failed  failedCommand  `cmd:"" help:"Repair the record after servers have failed."`
-	Explain explainCommand `cmd:"" help:"Say what would follow if servers failed now. Changes nothing."`
-	Apply   applyCommand   `cmd:"" help:"Propose the record in a directory."`
-	Check   checkCommand   `cmd:"" help:"Check the record in a directory."`
-	Init    initCommand    `cmd:"" help:"Lay the first generation on this server."`
+	Failed     failedCommand     `cmd:"" help:"Repair the record after servers have failed."`
+	Switchover switchoverCommand `cmd:"" help:"Move the role of the file sharing server to a DRS1. Clients wait a moment; nothing is lost."`
+	Explain    explainCommand    `cmd:"" help:"Say what would follow if servers failed now. Changes nothing."`
+	Apply      applyCommand      `cmd:"" help:"Propose the record in a directory."`
+	Check      checkCommand      `cmd:"" help:"Check the record in a directory."`
+	Init       initCommand       `cmd:"" help:"Lay the first generation on this server."`
 }
 
 func (c *cli) promoter() (promote.Promoter, error) {
@@ -49,6 +51,7 @@ func (c *cli) promoter() (promote.Promoter, error) {
 }
 
 type failedCommand struct {
+	Force bool     `help:"If no complete replica is left, let one succeed that is still being filled. What it has not got yet is gone for good."`
 	Names []string `arg:"" name:"name" help:"Servers that have failed."`
 }
 
@@ -57,7 +60,20 @@ func (f *failedCommand) Run(ctx context.Context, c *cli) error {
 	if err != nil {
 		return err
 	}
+	p.Force = f.Force
 	return p.Failed(ctx, f.Names...)
+}
+
+type switchoverCommand struct {
+	Name string `arg:"" help:"The DRS1 that becomes the file sharing server."`
+}
+
+func (s *switchoverCommand) Run(ctx context.Context, c *cli) error {
+	p, err := c.promoter()
+	if err != nil {
+		return err
+	}
+	return p.Switchover(ctx, s.Name)
 }
 
 type applyCommand struct {

@@ -12,6 +12,7 @@ import (
 
 	"hafs/lib/agree"
 	"hafs/lib/record"
+	"hafs/lib/repair"
 	"hafs/lib/socket"
 )
 
@@ -119,6 +120,8 @@ func (d *Daemon) answer(from string, q Request) Reply {
 		return Reply{Facts: d.facts(have, voted)}
 	case Fetch:
 		return Reply{Record: &have}
+	case Locate:
+		return Reply{Position: position(d.Settings.State("position.json"))}
 	case Inquire:
 		return Reply{Details: d.details(have, confirmed, voted)}
 	case Prepare, Accept:
@@ -218,4 +221,14 @@ func (d *Daemon) vote(from string, q Request) (agree.Answer, error) {
 		d.mu.Unlock()
 	}
 	return a, nil
+}
+
+// position reads how far hafs-mirror says that this server's copy has come.
+func position(path string) *repair.Position {
+	var p repair.Position
+	text, err := os.ReadFile(path)
+	if err != nil || json.Unmarshal(text, &p) != nil {
+		return nil
+	}
+	return &p
 }

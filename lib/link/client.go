@@ -9,6 +9,7 @@ import (
 
 	"hafs/lib/agree"
 	"hafs/lib/record"
+	"hafs/lib/repair"
 )
 
 // ErrNotRunning means that there is no hafs-linkcheck on this server to ask, so that nothing is known of the others.
@@ -52,6 +53,12 @@ func (c Client) Beat(ctx context.Context, server string) (Facts, error) {
 func (c Client) View(ctx context.Context) (map[string]Peer, error) {
 	r, err := c.call(ctx, Request{Kind: View})
 	return r.View, err
+}
+
+// Locate is how far a server's copy of the share is; nil when it has none that is numbered.
+func (c Client) Locate(ctx context.Context, server string) (*repair.Position, error) {
+	r, err := c.call(ctx, Request{Kind: Locate, To: server})
+	return r.Position, err
 }
 
 // Inquire is all a server says of itself.

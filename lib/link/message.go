@@ -9,6 +9,7 @@ import (
 
 	"hafs/lib/agree"
 	"hafs/lib/record"
+	"hafs/lib/repair"
 )
 
 // Kind of a question.
@@ -21,6 +22,7 @@ const (
 	Accept  Kind = "accept"  // agree: vote
 	Install Kind = "install" // this generation was chosen
 	Inquire Kind = "inquire" // all you know of yourself
+	Locate  Kind = "locate"  // how far is your copy of the share?
 	View    Kind = "view"    // local only: what hafs-linkcheck knows of its peers
 )
 
@@ -46,6 +48,8 @@ type Reply struct {
 	Answer  *agree.Answer   `json:"answer,omitempty"`
 	View    map[string]Peer `json:"view,omitempty"`
 	Details *Details        `json:"details,omitempty"`
+	// Position of the copy; none when it is not fed by a stream, or was not yet.
+	Position *repair.Position `json:"position,omitempty"`
 }
 
 // Facts are what a server says of itself with every heartbeat.

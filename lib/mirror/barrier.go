@@ -28,8 +28,10 @@ type barrier struct {
 
 // Request is a question over /run/hafs/mirror.sock, one JSON object a line. The answer is one too.
 type Request struct {
-	Copies  int           `json:"copies"`  // replicas that must have everything; 0: all
-	Timeout time.Duration `json:"timeout"` // nanoseconds
+	Copies  int           `json:"copies"`            // replicas that must have everything; 0: all
+	Replica string        `json:"replica,omitempty"` // this one must, whatever others have
+	Drain   bool          `json:"drain,omitempty"`   // let no client change anything from now on until the connection is closed
+	Timeout time.Duration `json:"timeout"`           // nanoseconds
 }
 
 // Answer says how far the barrier came.
@@ -54,9 +56,36 @@ func (m *Mirror) Serve(listener net.Listener) {
 			if json.NewDecoder(conn).Decode(&q) != nil {
 				return
 			}
-			_ = json.NewEncoder(conn).Encode(m.Wait(q))
+			if !q.Drain {
+				_ = json.NewEncoder(conn).Encode(m.Wait(q))
+				return
+			}
+			if m.Drain == nil {
+				_ = json.NewEncoder(conn).Encode(Answer{Refused: "no clients are served here"})
+				return
+			}
+			open, a := m.drained(q)
+			defer open()
+			if json.NewEncoder(conn).Encode(a) == nil && a.OK {
+				_ = conn.SetReadDeadline(time.Now().Add(maxDrain))
+				_, _ = conn.Read(make([]byte, 1)) // until whoever asked is done
+			}
 		}()
 	}
+}
+
+// maxDrain is how long clients are kept waiting at most, whatever becomes of whoever asked for it.
+const maxDrain = 15 * time.Second
+
+// drained stops clients and waits until replicas have everything. open lets clients go on.
+func (m *Mirror) drained(q Request) (open func(), a Answer) {
+	ctx, cancel := context.WithTimeout(m.ctx, q.Timeout)
+	defer cancel()
+	open, err := m.Drain(ctx)
+	if err != nil {
+		return open, Answer{Error: "stop clients: " + err.Error()}
+	}
+	return open, m.Wait(q)
 }
 
 // Wait marks the share and waits until the mark has come through.
@@ -71,6 +100,9 @@ func (m *Mirror) Wait(q Request) Answer {
 	}
 	if len(names) == 0 {
 		return Answer{Refused: "there are no replicas"}
+	}
+	if q.Replica != "" && !slices.Contains(names, q.Replica) {
+		return Answer{Refused: fmt.Sprintf("%s is no replica of this server; those are %s", q.Replica, strings.Join(names, " "))}
 	}
 	id := rand.Text()
 	b := &barrier{news: make(chan struct{}, 1)}
@@ -91,7 +123,7 @@ func (m *Mirror) Wait(q Request) Answer {
 		m.mu.Lock()
 		reached := slices.Clone(b.reached)
 		m.mu.Unlock()
-		if len(reached) >= copies {
+		if q.Replica == "" && len(reached) >= copies || q.Replica != "" && slices.Contains(reached, q.Replica) {
 			return Answer{OK: true, Reached: reached}
 		}
 		select {
@@ -176,23 +208,42 @@ func (m *Mirror) reached(name, id string) {
 
 // Ask puts a question to a running mirror.
 func Ask(ctx context.Context, socket string, q Request) (Answer, error) {
+	conn, a, err := ask(ctx, socket, q)
+	if err == nil {
+		conn.Close()
+	}
+	return a, err
+}
+
+// AskDrain stops the clients of the share and waits until a replica has everything. release lets them go on; they do so by themselves when
+// this process ends.
+func AskDrain(ctx context.Context, socket, replica string, timeout time.Duration) (release func(), a Answer, err error) {
+	conn, a, err := ask(ctx, socket, Request{Drain: true, Replica: replica, Timeout: timeout})
+	if err != nil {
+		return func() {}, a, err
+	}
+	return func() { conn.Close() }, a, nil
+}
+
+func ask(ctx context.Context, socket string, q Request) (net.Conn, Answer, error) {
 	var dialer net.Dialer
 	conn, err := dialer.DialContext(ctx, "unix", socket)
 	if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ECONNREFUSED) {
-		return Answer{}, fmt.Errorf("hafs-mirror is not running here: %w", err)
+		return nil, Answer{}, fmt.Errorf("hafs-mirror is not running here: %w", err)
 	}
 	if err != nil {
-		return Answer{}, err
+		return nil, Answer{}, err
 	}
-	defer conn.Close()
-	// The mirror keeps the time itself; this is for one that hangs.
-	_ = conn.SetDeadline(time.Now().Add(q.Timeout + time.Second))
-	if err := json.NewEncoder(conn).Encode(q); err != nil {
-		return Answer{}, err
-	}
+	// The mirror keeps the time itself, twice when it drains; this is for one that hangs.
+	_ = conn.SetDeadline(time.Now().Add(2*q.Timeout + time.Second))
 	var a Answer
-	if err := json.NewDecoder(conn).Decode(&a); err != nil {
-		return Answer{}, fmt.Errorf("hafs-mirror does not answer: %w", err)
+	if err = json.NewEncoder(conn).Encode(q); err == nil {
+		if err = json.NewDecoder(conn).Decode(&a); err != nil {
+			err = fmt.Errorf("hafs-mirror does not answer: %w", err)
+		}
 	}
-	return a, nil
+	if err != nil {
+		conn.Close()
+	}
+	return conn, a, err
 }

@@ -37,8 +37,10 @@ type Mirror struct {
 	Transport  func(Wanted) Transport
 	StatusFile string        // empty: none
 	Every      time.Duration // how often everything is compared anyway
-	Attempts   int           // failures in a row after which a replica is given up; 0: never
-	Log        zerolog.Logger
+	// Drain, when set, lets no client change the share any more, and returns what lets them again, which must be called in any case.
+	Drain    func(context.Context) (open func(), err error)
+	Attempts int // failures in a row after which a replica is given up; 0: never
+	Log      zerolog.Logger
 
 	mu         sync.Mutex
 	number     uint64

@@ -52,6 +52,6 @@ func (p Promoter) Explain(ctx context.Context, r record.Record, gone []string) (
 	if err != nil && !errors.Is(err, link.ErrNotRunning) {
 		return Explanation{}, err
 	}
-	e, err := Explain(r, gone, answering)
+	e, err := Explain(r, gone, answering, p.positions(ctx, r, gone))
 	return e, status(err)
 }

@@ -72,8 +72,8 @@ type Voter struct {
 }
 
 // Explain says what would follow in record r if the servers gone failed now. alive says of the members whether they answer; one that is not in it
-// is not known to. A nil alive means that nothing is known. Without a record that could follow the answer is a repair.Refusal.
-func Explain(r record.Record, gone []string, alive map[string]bool) (Explanation, error) {
+// is not known to. A nil alive means that nothing is known; positions are those of the replicas, as far as they are known. Without a record that could follow the answer is a repair.Refusal.
+func Explain(r record.Record, gone []string, alive map[string]bool, positions repair.Positions) (Explanation, error) {
 	if err := askable(r, gone); err != nil {
 		return Explanation{}, err
 	}
@@ -84,7 +84,7 @@ func Explain(r record.Record, gone []string, alive map[string]bool) (Explanation
 		}
 	}
 	left := slices.Concat(gone, e.Silent)
-	next, err := repair.Repair(r, left, nil)
+	next, err := repair.Repair(r, left, positions)
 	var refusal repair.Refusal
 	if errors.As(err, &refusal) && len(e.Silent) > 0 {
 		return Explanation{}, repair.Refusal{Reason: fmt.Sprintf("%s (%s not answering either)", refusal.Reason, list(e.Silent))}
@@ -93,7 +93,7 @@ func Explain(r record.Record, gone []string, alive map[string]bool) (Explanation
 	}
 	e.Votes = votes(r, gone, alive)
 	e.Next = outcome(next)
-	e.Changes = reasons{before: r, after: next, gone: gone}.changes()
+	e.Changes = reasons{before: r, after: next, gone: gone, positions: positions}.changes()
 	if watchers := slices.DeleteFunc(r.Watchers(), func(w string) bool { return slices.Contains(left, w) }); len(watchers) > 0 {
 		e.Proposer = watchers[0]
 	}

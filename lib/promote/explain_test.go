@@ -85,7 +85,7 @@ func play(t *testing.T, file string) {
 
 func explained(t *testing.T, r record.Record, gone []string, alive map[string]bool) (string, error) {
 	t.Helper()
-	e, err := Explain(r, gone, alive)
+	e, err := Explain(r, gone, alive, nil)
 	if err != nil {
 		return "", err
 	}
@@ -108,7 +108,7 @@ func TestExplanationsNameEveryChange(t *testing.T) {
 			rnd.Shuffle(len(members), func(i, j int) { members[i], members[j] = members[j], members[i] })
 			gone := members[:1+rnd.IntN(3)%len(members)]
 			next, err := repair.Repair(r, gone, nil)
-			e, explainErr := Explain(r, gone, nil)
+			e, explainErr := Explain(r, gone, nil, nil)
 			if (err == nil) != (explainErr == nil) {
 				t.Fatalf("seed %d: repair says %v, explain %v", seed, err, explainErr)
 			}

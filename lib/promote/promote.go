@@ -24,6 +24,7 @@ type Promoter struct {
 	Links    link.Client
 	Log      zerolog.Logger
 	DryRun   bool // decide, print, change nothing
+	Force    bool // let a replica that is still being filled succeed when no complete one is left
 }
 
 // New is a promoter over this server's hafs-linkcheck.
@@ -40,7 +41,17 @@ const maxRounds = 4
 // Failed decides for servers that are gone. Whoever else this server has lost is gone too: one new record then repairs all at once.
 func (p Promoter) Failed(ctx context.Context, names ...string) error {
 	return p.carry(ctx, func(current record.Record) (record.Record, error) {
-		return repair.Repair(current, p.alsoLost(ctx, current, names), nil)
+		gone := p.alsoLost(ctx, current, names)
+		positions := p.positions(ctx, current, gone)
+		if len(positions) > 0 {
+			p.Log.Info().Interface("positions", positions).Msg("how far the replicas are")
+		}
+		next, err := repair.Repair(current, gone, positions)
+		if refusal := (repair.Refusal{}); p.Force && errors.As(err, &refusal) {
+			p.Log.Warn().Str("risk", "files that this replica has not got yet are gone for good").Msg(refusal.Reason)
+			return repair.Repair(current, gone, Complete(positions))
+		}
+		return next, err
 	})
 }
 

@@ -5,12 +5,14 @@ import (
 	"slices"
 
 	"hafs/lib/record"
+	"hafs/lib/repair"
 )
 
 // reasons finds for each difference between two records the rule of package repair that made it.
 type reasons struct {
 	before, after record.Record
 	gone          []string // by the asker's word; others that fail do not answer
+	positions     repair.Positions
 }
 
 // changes lists the differences: who fails, who becomes FS, then pair after pair.
@@ -51,9 +53,9 @@ func (x reasons) why(name string) string {
 	case role == record.RoleFailed:
 		return "it does not answer"
 	case role == record.RoleFS && was == record.RoleDRS1:
-		return fmt.Sprintf("%s, and of the DRS1s left %s is the first", x.left(x.before.FS.Name), name)
+		return fmt.Sprintf("%s, and of the DRS1s left %s is %s", x.left(x.before.FS.Name), name, x.best(x.before.DRS1s(), name))
 	case role == record.RoleFS:
-		return fmt.Sprintf("%s, no DRS1 is left, and %s is the first DRS2 left", x.left(x.before.FS.Name), name)
+		return fmt.Sprintf("%s, no DRS1 is left, and of the DRS2s left %s is %s", x.left(x.before.FS.Name), name, x.best(x.after.DRS1s(), name))
 	case role == record.RoleDRS1 && was == record.RoleDRS2:
 		return fmt.Sprintf("%s, and its DRS2 follows", x.left(x.before.Pairs[i].DRS1))
 	}
@@ -87,4 +89,16 @@ func (x reasons) left(name string) string {
 		return name + " moves up"
 	}
 	return name + " is gone"
+}
+
+// best says why one of several replicas succeeds: ties are decided by the order of the pairs.
+func (x reasons) best(candidates []string, name string) string {
+	for _, c := range candidates {
+		if p, known := x.positions[c]; c == name {
+			break
+		} else if x.after.Role(c) != record.RoleFailed && known && (!p.Complete || x.positions[name] != p) {
+			return "the furthest"
+		}
+	}
+	return "the first"
 }

@@ -26,6 +26,7 @@ type situation struct {
 	generation string // where the link current leads
 	confirmed  bool
 	leased     bool // as the file sharing server
+	draining   bool
 }
 
 func (k *Keeper) situation() situation {
@@ -33,6 +34,8 @@ func (k *Keeper) situation() situation {
 	s.generation, _ = os.Readlink(k.Settings.State("current"))
 	_, err := os.Stat(k.Settings.Run("confirmed"))
 	s.confirmed = err == nil
+	_, err = os.Stat(k.Settings.Run("draining"))
+	s.draining = err == nil
 	s.leased = lease.Held(k.Settings.Run("lease"))
 	return s
 }
@@ -127,7 +130,7 @@ func (k *Keeper) watch(ctx context.Context) (<-chan struct{}, error) {
 		for {
 			select {
 			case e := <-watcher.Events:
-				if !slices.Contains([]string{"current", "confirmed", "lease"}, filepath.Base(e.Name)) {
+				if !slices.Contains([]string{"current", "confirmed", "lease", "draining"}, filepath.Base(e.Name)) {
 					continue
 				}
 			case <-watcher.Errors: // an overflow: look again

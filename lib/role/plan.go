@@ -41,6 +41,7 @@ func (s Step) String() string { return string(s.Action) + " " + s.Target }
 type Now struct {
 	Confirmed bool              // the record is known to be the newest
 	Leased    bool              // as FS it has the lease
+	Draining  bool              // as FS it is about to hand its role over
 	LinkTo    string            // where /system leads; empty: nowhere
 	Units     map[string]bool   // those that run
 	Ending    map[string]bool   // those that end just now, and would be started again
@@ -111,6 +112,9 @@ func Want(r record.Record, self string, now Now, places Places) Wanted {
 			break
 		}
 		w.LinkTo = r.FS.SharedArea
+		if now.Draining { // programs here wait like all other clients
+			w.LinkTo = places.Client
+		}
 		// Whoever uses the share goes on using it; what goes on in a replica ended with the role.
 		w.Sessions = func(s gate.Session) bool {
 			return s.Kind != gate.Replica && r.Role(s.From) != record.RoleNone && (s.Kind != gate.Share || r.Role(s.From) != record.RoleFailed)

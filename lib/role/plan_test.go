@@ -28,7 +28,7 @@ func cluster(fs, pairs, failed string) record.Record {
 	return r
 }
 
-// Scenarios: `record FS PAIRS [FAILED]`, `self NAME`, what is there (`now` link=… confirmed leased units=a,b ending=c session=kind:from), and the
+// Scenarios: `record FS PAIRS [FAILED]`, `self NAME`, what is there (`now` link=… confirmed leased draining units=a,b ending=c session=kind:from), and the
 // steps that `expect` lists, one a line, in their order; steps of one phase share it. A plan that was carried out must leave nothing to do.
 func TestPlans(t *testing.T) {
 	text, err := os.ReadFile("testdata/plans.txt")
@@ -100,6 +100,8 @@ func parseNow(words []string) Now {
 			now.Confirmed = true
 		case "leased":
 			now.Leased = true
+		case "draining":
+			now.Draining = true
 		}
 	}
 	return now

@@ -19,6 +19,7 @@ import (
 
 // Session is one client's.
 type Session struct {
+	Door      *Door                                           // of all sessions
 	Directory string                                          // of the share
 	Settle    func(ctx context.Context, paths []string) error // returns when enough copies have these paths as they are; nil: at once
 	Allowed   func() error                                    // asked before a change is answered; an error ends the session without that answer
@@ -30,6 +31,7 @@ type Session struct {
 	mu      sync.Mutex
 	asked   map[uint32]sftp.Packet // requests that matter, by id, until they are answered
 	handles map[string]*file
+	inside  int // changes that were let in through the door and are not answered
 }
 
 // file is one that a client has open for writing.
@@ -53,12 +55,16 @@ func (s *Session) Serve(ctx context.Context, client, server io.ReadWriteCloser) 
 	stop := context.AfterFunc(ctx, func() { client.Close(); server.Close() })
 	defer stop()
 	var running sync.WaitGroup
-	running.Go(func() { cancel(s.requests()) })
+	running.Go(func() { cancel(s.requests(ctx)) })
 	running.Go(func() { cancel(s.answers(ctx, cancel)) })
 	<-ctx.Done()
 	client.Close()
 	server.Close()
 	running.Wait()
+	s.mu.Lock()
+	s.Door.leave(s.inside)
+	s.inside = 0
+	s.mu.Unlock()
 	if err := context.Cause(ctx); !errors.Is(err, io.EOF) && !errors.Is(err, context.Canceled) {
 		return err
 	}
@@ -66,14 +72,18 @@ func (s *Session) Serve(ctx context.Context, client, server io.ReadWriteCloser) 
 }
 
 // requests passes on what the client asks.
-func (s *Session) requests() error {
+func (s *Session) requests(ctx context.Context) error {
 	for {
 		p, err := sftp.ReadPacket(s.client)
 		if err != nil {
 			return err
 		}
 		if matters(p) {
+			if err := s.Door.enter(ctx); err != nil {
+				return err
+			}
 			s.mu.Lock()
+			s.inside++
 			s.asked[p.ID()] = p
 			s.mu.Unlock()
 		}
@@ -120,21 +130,21 @@ func (s *Session) answers(ctx context.Context, end context.CancelCauseFunc) erro
 func (s *Session) answer(ctx context.Context, end context.CancelCauseFunc, request, p sftp.Packet) error {
 	if request.Kind() == sftp.Open {
 		s.open(request, p)
-		return s.reply(p)
+		return s.done(p)
 	}
 	if p.StatusCode() != sftp.OK {
-		return s.reply(p)
+		return s.done(p)
 	}
 	f := s.file(request)
 	switch {
 	case request.Kind() == sftp.Close && (f == nil || !f.fresh):
-		return s.reply(p)
+		return s.done(p)
 	case changesHandle(request) && f != nil:
 		return s.hold(ctx, end, f, p)
 	case f != nil:
 		go s.settled(ctx, end, p, []string{f.path})
 	default:
-		go s.settled(ctx, end, p, s.inside(paths(request)))
+		go s.settled(ctx, end, p, s.within(paths(request)))
 	}
 	return nil
 }
@@ -168,7 +178,7 @@ func (s *Session) file(request sftp.Packet) *file {
 	return f
 }
 
-func (s *Session) inside(names []string) []string {
+func (s *Session) within(names []string) []string {
 	var all []string
 	for _, name := range names {
 		if path, inside := below(s.Directory, name); inside {
@@ -240,7 +250,19 @@ func (s *Session) acknowledge(p sftp.Packet) error {
 			return err
 		}
 	}
-	return s.reply(p)
+	return s.done(p)
+}
+
+// done gives the answer to something that was let in through the door. It has left when the answer is on its way.
+func (s *Session) done(p sftp.Packet) error {
+	err := s.reply(p)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.inside > 0 { // otherwise the session has ended
+		s.inside--
+		s.Door.leave(1)
+	}
+	return err
 }
 
 func (s *Session) reply(p sftp.Packet) error {

@@ -67,6 +67,7 @@ func (c *copies) await(t *testing.T, path string) {
 type world struct {
 	*copies
 	directory string
+	door      Door
 	client    *sftp.Client
 	ended     chan error
 	mu        sync.Mutex
@@ -92,7 +93,7 @@ func start(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	near, far := net.Pipe()
-	s := &Session{Directory: w.directory, Settle: w.settle, Allowed: w.allowed}
+	s := &Session{Door: &w.door, Directory: w.directory, Settle: w.settle, Allowed: w.allowed}
 	server := struct {
 		io.Reader
 		io.WriteCloser
@@ -248,6 +249,54 @@ func TestASessionThatEndsLeavesNobodyWaiting(t *testing.T) {
 		t.Fatal("acknowledged without its copies")
 	}
 	if err := <-w.ended; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestAClosedDoorKeepsChangesWaiting(t *testing.T) {
+	w := start(t)
+	inside := make(chan error, 1)
+	go func() { inside <- w.client.Mkdir(w.path("inside")) }()
+	w.await(t, "inside")
+	closed := make(chan error, 1)
+	go func() { closed <- w.door.Close(context.Background()) }()
+	select {
+	case <-closed:
+		t.Fatal("closed while somebody is inside")
+	default:
+	}
+	close(w.settled)
+	if err := <-inside; err != nil {
+		t.Fatal(err)
+	}
+	if err := <-closed; err != nil {
+		t.Fatal(err)
+	}
+	outside := make(chan error, 1)
+	go func() { outside <- w.client.Mkdir(w.path("outside")) }()
+	select {
+	case err := <-outside:
+		t.Fatalf("let in through a closed door (%v)", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	if _, err := os.Stat(w.path("outside")); err == nil {
+		t.Fatal("carried out behind a closed door")
+	}
+	w.door.Open()
+	if err := <-outside; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestASessionThatEndsLeavesTheDoorFree(t *testing.T) {
+	w := start(t)
+	go func() { _ = w.client.Mkdir(w.path("new")) }()
+	w.await(t, "new")
+	w.client.Close()
+	<-w.ended
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := w.door.Close(ctx); err != nil {
 		t.Fatal(err)
 	}
 }
