@@ -227,6 +227,22 @@ func (w *world) propose(ctx context.Context, self string, wish int) {
 	w.tell("%s wished for %s: chosen %d %s (%v)", self, recordtest.Describe(next), chosen.Generation, chosen.FS.Name, err)
 }
 
+// isolate cuts whoever has the lease off from all others, or from all but one.
+func (w *world) isolate() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.cut)
+	friend := everybody[w.random.IntN(len(everybody))]
+	for name, end := range w.ends {
+		for _, other := range everybody {
+			if time.Now().Before(end) && other != name && other != friend {
+				w.cut[name+" "+other], w.cut[other+" "+name] = true, true
+			}
+		}
+	}
+	w.tell("cut the lease off: %v", w.cut)
+}
+
 func (w *world) rearrange() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -269,7 +285,10 @@ func TestNeverTwoLeases(t *testing.T) {
 				for range 300 {
 					time.Sleep(time.Duration(w.number(400)) * time.Millisecond)
 					switch w.number(12) {
-					case 0, 1:
+					case 0:
+						w.isolate()
+						time.Sleep(time.Duration(w.number(3000)) * time.Millisecond)
+					case 1:
 						w.rearrange()
 					case 2: // only its memory is lost; the file and the address live on
 						name := everybody[w.number(len(everybody))]
