@@ -111,8 +111,15 @@ func (w *world) beats(ctx context.Context, from string) {
 	for ctx.Err() == nil {
 		d := w.server(from)
 		d.mu.Lock()
-		fs := d.record.Role(from) == record.RoleFS
+		role, silence := d.record.Role(from), time.Since(d.fsHeard)
 		d.mu.Unlock()
+		fs := role == record.RoleFS
+		if role == record.RoleDRS1 && silence >= examination && w.number(3) == 0 { // as soon as it can succeed
+			go w.propose(ctx, from, 0)
+		}
+		if fs && w.number(8) == 0 { // who has failed is back at once, so that there is always somebody to lose
+			go w.propose(ctx, from, 4)
+		}
 		for _, to := range everybody {
 			if from == to || !fs && w.number(8) > 0 { // the others only learn from it
 				continue
@@ -180,15 +187,14 @@ func (p proposer) Install(_ context.Context, to string, value record.Record) err
 
 // propose makes a server wish for something: that FS or another one has failed, that a failed one is taken back, or that the roles of FS and a DRS1 are
 // exchanged.
-func (w *world) propose(ctx context.Context, self string) {
+func (w *world) propose(ctx context.Context, self string, wish int) {
 	d := w.server(self)
 	d.mu.Lock()
 	current := d.record
 	d.mu.Unlock()
 	var next record.Record
 	var err error
-	wish := w.number(6)
-	if current.FS.Name == self && w.number(2) == 0 {
+	if current.FS.Name == self && wish != 4 && w.number(2) == 0 {
 		wish = 5
 	}
 	switch members := current.Members(); wish {
@@ -219,6 +225,22 @@ func (w *world) propose(ctx context.Context, self string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.tell("%s wished for %s: chosen %d %s (%v)", self, recordtest.Describe(next), chosen.Generation, chosen.FS.Name, err)
+}
+
+// isolate cuts whoever has the lease off from all others, or from all but one.
+func (w *world) isolate() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	clear(w.cut)
+	friend := everybody[w.random.IntN(len(everybody))]
+	for name, end := range w.ends {
+		for _, other := range everybody {
+			if time.Now().Before(end) && other != name && other != friend {
+				w.cut[name+" "+other], w.cut[other+" "+name] = true, true
+			}
+		}
+	}
+	w.tell("cut the lease off: %v", w.cut)
 }
 
 func (w *world) rearrange() {
@@ -262,8 +284,11 @@ func TestNeverTwoLeases(t *testing.T) {
 				}
 				for range 300 {
 					time.Sleep(time.Duration(w.number(400)) * time.Millisecond)
-					switch w.number(8) {
-					case 0, 1:
+					switch w.number(12) {
+					case 0:
+						w.isolate()
+						time.Sleep(time.Duration(w.number(3000)) * time.Millisecond)
+					case 1:
 						w.rearrange()
 					case 2: // only its memory is lost; the file and the address live on
 						name := everybody[w.number(len(everybody))]
@@ -272,8 +297,8 @@ func TestNeverTwoLeases(t *testing.T) {
 						w.mu.Unlock()
 						w.retire(name)
 						w.start(name, first)
-					default:
-						go w.propose(ctx, everybody[w.number(len(everybody))])
+					case 3, 4:
+						go w.propose(ctx, everybody[w.number(len(everybody))], w.number(6))
 					}
 				}
 				stop()
