@@ -60,7 +60,12 @@ demo: lab-up ## break and repair the paper's cluster; RUNS=10 for the paper's nu
 
 test: tools check ## unit tests, scripts of the commands, the mirror on real sshfs and rsync
 
+SEEDS ?= 2000
+SEED ?=
+sim: ## whole clusters in virtual time: make sim SEEDS=10000, or SEED=7 to be told one
+	go test ./lib/sim -run TestSeeds -count=1 -timeout=60m $(if $(SEED),-seed $(SEED) -v,-seeds $(SEEDS) -v)
+
 test-guests: lint lab-up ## lint, deployment and every scenario of molecule/ on the nine guests
 	$(SUDO) $(LAB) scenario
 
-.PHONY: help build dist tools check lint lab-up lab-down guest-up demo test test-guests
+.PHONY: help build dist tools check sim lint lab-up lab-down guest-up demo test test-guests
