@@ -61,4 +61,9 @@ demo: lab-up ## break and repair the paper's cluster; RUNS=10 for the paper's nu
 test: tools check lint lab-up ## every test: units, scripts, lint, and the scenarios of molecule/ on the nine guests, which stay up
 	$(SUDO) $(LAB) scenario
 
-.PHONY: help build dist tools check lint lab-up lab-down guest-up demo test
+SEEDS ?= 2000
+SEED ?=
+sim: ## whole clusters in virtual time: make sim SEEDS=10000, or SEED=7 to be told one
+	go test ./lib/sim -run TestSeeds -count=1 -timeout=60m $(if $(SEED),-seed $(SEED) -v,-seeds $(SEEDS) -v)
+
+.PHONY: help build dist tools check sim lint lab-up lab-down guest-up demo test

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"hafs/lib/record"
 	"hafs/lib/system"
@@ -244,5 +245,85 @@ func TestVoteStoppedAnywhere(t *testing.T) {
 	}
 	if _, err := (Store{Path: path}).Load(2); err == nil {
 		t.Fatal("a damaged vote was read as no vote: the promise is forgotten")
+	}
+}
+
+// asked is a proposal of s0 among five, with one kind of answer from some members to what it asks now.
+func asked(p *Proposal, a Answer, from ...string) {
+	phase, ballot, _ := p.Question()
+	for _, name := range from {
+		p.Hear(name, phase, ballot, a)
+	}
+}
+
+func phase(p *Proposal) Phase {
+	now, _, _ := p.Question()
+	return now
+}
+
+func start() *Proposal {
+	return NewProposal("s0", members(5), proposal("s0"), func(limit time.Duration) time.Duration { return limit / 2 })
+}
+
+func TestProposalIsDecidedByTwoMajorities(t *testing.T) {
+	p := start()
+	asked(p, Answer{Yes: true}, "s0", "s1")
+	if phase(p) != Preparing {
+		t.Fatal("two of five are no majority")
+	}
+	other := proposal("s3")
+	asked(p, Answer{Yes: true, Accepted: Ballot{Round: 1, Proposer: "s3"}, Value: &other}, "s2")
+	if _, _, value := p.Question(); phase(p) != Accepting || value.FS.Name != "s3" {
+		t.Fatal("what is half chosen is not finished:", phase(p), value.FS.Name)
+	}
+	asked(p, Answer{Yes: true}, "s0", "s1", "s2")
+	if got, err := p.Result(); phase(p) != Decided || err != nil || got.FS.Name != "s3" {
+		t.Fatal(phase(p), got.FS.Name, err)
+	}
+}
+
+func TestProposalIgnoresAnswersToEarlierQuestions(t *testing.T) {
+	p := start()
+	_, first, _ := p.Question()
+	asked(p, Answer{Promised: Ballot{Round: 4, Proposer: "s1"}}, "s1", "s2", "s3")
+	if phase(p) != Waiting || p.Pause() == 0 {
+		t.Fatal("outbid, it must wait for its rival:", phase(p), p.Pause())
+	}
+	p.Resume()
+	if _, b, _ := p.Question(); b.Compare(Ballot{Round: 4, Proposer: "s1"}) <= 0 {
+		t.Fatal("the next ballot does not exceed the rival's:", b)
+	}
+	for _, name := range []string{"s0", "s1", "s2"} {
+		p.Hear(name, Preparing, first, Answer{Yes: true})
+	}
+	if phase(p) != Preparing {
+		t.Fatal("late promises to an earlier ballot were counted")
+	}
+	asked(p, Answer{Yes: true}, "s0", "s1", "s2")
+	_, second, _ := p.Question()
+	for _, name := range []string{"s0", "s1", "s2"} {
+		p.Hear(name, Preparing, second, Answer{Yes: true})
+	}
+	if phase(p) != Accepting {
+		t.Fatal("promises were counted as votes")
+	}
+}
+
+func TestProposalGivesUpWithoutAMajority(t *testing.T) {
+	p := start()
+	asked(p, Answer{Yes: true}, "s0", "s1")
+	p.Close()
+	if _, err := p.Result(); phase(p) != GaveUp || !errors.Is(err, ErrNoMajority) {
+		t.Fatal(phase(p), err)
+	}
+}
+
+func TestProposalLearnsWhatIsChosenAlready(t *testing.T) {
+	p := start()
+	asked(p, Answer{Yes: true}, "s0", "s1", "s2")
+	other := proposal("s3")
+	asked(p, Answer{Reason: "has generation 2 already", Chosen: &other}, "s4")
+	if got, err := p.Result(); phase(p) != Decided || err != nil || got.FS.Name != "s3" {
+		t.Fatal(phase(p), err)
 	}
 }

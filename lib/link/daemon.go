@@ -115,6 +115,9 @@ func (d *Daemon) load(ctx context.Context) error {
 	for waiting := false; ; waiting = true {
 		r, err := d.store.Current()
 		if err == nil {
+			if err := d.store.Keep(); err != nil {
+				return err
+			}
 			if _, known := r.Server(d.Settings.Name); !known {
 				return fmt.Errorf("this server is %q in its settings, which the record %s does not list", d.Settings.Name, r)
 			}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,8 @@ import (
 
 	"hafs/lib/record"
 	"hafs/lib/recordtest"
+	"hafs/lib/system"
+	"hafs/lib/systemtest"
 )
 
 const examination = time.Second
@@ -351,4 +354,75 @@ func TestMessageWithoutEndIsRefused(t *testing.T) {
 		t.Fatal("got", err)
 	}
 	near.Close()
+}
+
+func TestReportIsDueAgainWhileNothingChanges(t *testing.T) {
+	start := time.Unix(1000, 0)
+	due := map[string]time.Time{"back": start}
+	reports := []Report{{Server: "a"}, {Server: "b", After: time.Second}}
+	for _, c := range []struct {
+		after time.Duration
+		want  string
+		wait  time.Duration
+	}{
+		{0, "[a]", time.Second},
+		{time.Second / 2, "[]", time.Second / 2},
+		{time.Second, "[b]", time.Second},
+		{2 * time.Second, "[a]", time.Second},
+	} {
+		got, wait := Due(start.Add(c.after), due, reports, 2*time.Second)
+		if fmt.Sprint(got) != c.want || wait != c.wait {
+			t.Errorf("after %s: %v, wait %s; want %s, %s", c.after, got, wait, c.want, c.wait)
+		}
+	}
+	if len(due) != 2 {
+		t.Error("a server that is back is still to be reported:", due)
+	}
+	if _, wait := Due(start, due, nil, time.Second); wait != 0 || len(due) > 0 {
+		t.Error("nothing to report, and yet", due, wait)
+	}
+}
+
+func TestNewestIsLearnt(t *testing.T) {
+	if from, g := Newest(7, map[string]uint64{"a": 6, "b": 9, "c": 8}); from != "b" || g != 9 {
+		t.Error(from, g)
+	}
+	if from, _ := Newest(9, map[string]uint64{"b": 9}); from != "" {
+		t.Error("nothing is newer, and yet", from)
+	}
+}
+
+func TestVoterHandsOutWhatWasChosen(t *testing.T) {
+	have := recordtest.Parse(t, "fs=a pairs=b/c spares=d")
+	v := Voter{Self: "c", Have: have, Confirmed: true, Silence: time.Hour, Examination: examination}
+	wanted := have.Clone()
+	if a, refused := v.Refusal("b", wanted); !refused || a.Chosen == nil {
+		t.Error("the generation that was asked for is chosen:", a)
+	}
+	wanted.Generation--
+	if a, refused := v.Refusal("b", wanted); !refused || a.Chosen != nil {
+		t.Error("an old generation:", a)
+	}
+	wanted.Generation += 2
+	if a, refused := v.Refusal("b", wanted); refused {
+		t.Error("refused:", a.Reason)
+	}
+}
+
+// I7: killed between the swap of the link and its sync, this program finds a generation that a power loss would take away again.
+func TestFoundGenerationIsKeptBeforeItIsActedIn(t *testing.T) {
+	script, machine := systemtest.StopAt(-1)
+	d := &Daemon{Machine: machine}
+	d.Settings.Name, d.Settings.StateDirectory = "a", t.TempDir()
+	d.store = record.Store{Machine: system.Machine{}, Directory: d.Settings.StateDirectory}
+	if err := d.store.Install(recordtest.Parse(t, "fs=a pairs=b/c")); err != nil {
+		t.Fatal(err)
+	}
+	d.store.Machine = machine
+	if err := d.load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Contains(script.Steps, "sync current") {
+		t.Fatal("not synced:", script.Steps)
+	}
 }

@@ -158,7 +158,7 @@ func TestLeaseOfOneGeneration(t *testing.T) {
 			t.Fatal("lasts longer than a majority has given it")
 		}
 		s.expect("drop", "forget")
-		if s.ends.After(sent.Add(950 * time.Millisecond)) {
+		if s.ends.After(sent.Add(900 * time.Millisecond)) {
 			t.Errorf("the file says %s after the last heartbeat", s.ends.Sub(sent))
 		}
 		s.answered("b", s.beat(), time.Now(), good)
@@ -182,7 +182,7 @@ func TestMinorityFallsSilent(t *testing.T) {
 			sent, q := time.Now(), s.beat()
 			time.Sleep(200 * time.Millisecond)
 			s.answered("b", q, sent, good)
-			if got := s.ends.Sub(sent); !s.leased() || got > 950*time.Millisecond {
+			if got := s.ends.Sub(sent); !s.leased() || got > 900*time.Millisecond {
 				t.Fatalf("lease ends %s after the heartbeat was sent", got)
 			}
 		}

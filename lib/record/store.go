@@ -46,6 +46,12 @@ func (s Store) Current() (Record, error) {
 	return r, err
 }
 
+// Keep makes sure that what Current finds survives a power loss. A program that was killed between the swap of the link and its sync leaves a generation
+// that can be read and may vanish; whoever starts must keep it before acting in it.
+func (s Store) Keep() error {
+	return s.Machine.SyncDirectory("sync current", s.Directory)
+}
+
 // Install makes r the current generation if it is exactly the successor of the one this server has, or the first one. The
 // same record again is no error.
 func (s Store) Install(r Record) error {

@@ -16,7 +16,7 @@ type clock struct {
 	stopped bool
 }
 
-func newClock(rng *rand.Rand) clock {
+func newClock(rng *rand.Rand, fixed float64) clock {
 	rate := 1.0
 	switch rng.IntN(4) {
 	case 0:
@@ -25,6 +25,9 @@ func newClock(rng *rand.Rand) clock {
 		rate = 1 + drift
 	case 2:
 		rate = 1 - drift + 2*drift*rng.Float64()
+	}
+	if fixed != 0 {
+		rate = fixed
 	}
 	return clock{rate: rate, localAt: time.Duration(rng.Int64N(int64(time.Hour)))}
 }

@@ -22,6 +22,11 @@ func (d *disk) lose(w *world) {
 	if d.dirty && w.chance(0.5) {
 		d.record = d.syncedRecord
 	}
+	d.keep()
+}
+
+// keep is record.Store.Keep: what was killed between a swap and its sync is synced at the next start. The vote lies in the same directory.
+func (d *disk) keep() {
 	d.syncedVote, d.syncedRecord, d.voteDirty, d.dirty = d.vote, d.record, false, false
 }
 

@@ -1,8 +1,6 @@
 package sim
 
-import (
-	"time"
-)
+import "time"
 
 // nextFault breaks something, and again a little later.
 func (w *world) nextFault() {
@@ -41,7 +39,7 @@ func (w *world) fault() {
 	if w.down()*2 >= len(w.servers) && w.chance(0.8) {
 		return
 	}
-	switch w.rng.IntN(11) {
+	switch w.rng.IntN(12) {
 	case 0, 1:
 		s.powerLoss("")
 	case 2:
@@ -59,6 +57,8 @@ func (w *world) fault() {
 	case 9:
 		w.oneWay()
 	case 10:
+		w.crashLoop()
+	case 11:
 		if fs := w.byName[w.history.generations[w.history.newest].FS.Name]; fs.up && fs.pause == running {
 			fs.switchover()
 		}
@@ -92,7 +92,7 @@ func (w *world) isolate(s *server, how int) {
 func (w *world) cutSome(s *server) {
 	d := w.between(200*time.Millisecond, 8*time.Second)
 	for _, other := range w.servers {
-		if w.chance(0.5) {
+		if other != s && w.chance(0.5) {
 			w.say(nil, "the cable between %s and %s is cut for %s", s.name, other.name, d)
 			w.cutFor(s, other, d)
 			w.cutFor(other, s, d)
@@ -127,6 +127,21 @@ func (w *world) oneWay() {
 		a, b := w.somebody(), w.somebody()
 		w.say(nil, "nothing gets from %s to %s for %s", a.name, b.name, d)
 		w.cutFor(a, b, d)
+	}
+}
+
+// crashLoop cuts the file sharing server off from some, and kills the processes of others again and again.
+func (w *world) crashLoop() {
+	w.cutSome(w.byName[w.history.generations[w.history.newest].FS.Name])
+	victims := []*server{w.somebody(), w.somebody(), w.somebody()}
+	w.say(nil, "processes of %s, %s and %s crash again and again", victims[0].name, victims[1].name, victims[2].name)
+	for range 8 {
+		victim := victims[w.rng.IntN(len(victims))]
+		w.at(w.between(0, 3*time.Second), func() {
+			if !w.calm {
+				victim.kill()
+			}
+		})
 	}
 }
 

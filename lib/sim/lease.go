@@ -41,6 +41,15 @@ func (s *server) become() {
 		v.sent = map[string]time.Time{}
 	}
 	v.fs = fs
+	if fs && v.end.IsZero() { // it needs a lease: the next heartbeats must not wait for their time
+		s.after(0, func() {
+			for _, p := range s.peers {
+				if p != nil && p.connected {
+					s.beat(p)
+				}
+			}
+		})
+	}
 }
 
 // seeks is the lease a heartbeat asks for; 0: none.
@@ -86,8 +95,7 @@ func (s *server) granted(p *peer, term uint64, sent time.Time, f facts) {
 	if s.voted <= g || w.rules.grantAfterVote {
 		v.sent[s.name] = s.time()
 	}
-	members := s.record.Members()
-	v.end = latest(v.end, lease.Until(members, v.sent, examination))
+	v.end = latest(v.end, s.leaseEnd(v.sent))
 	if s.resumed.IsZero() {
 		v.clean = v.end
 		return
@@ -98,7 +106,15 @@ func (s *server) granted(p *peer, term uint64, sent time.Time, f facts) {
 			fresh[name] = at
 		}
 	}
-	v.clean = lease.Until(members, fresh, examination)
+	v.clean = s.leaseEnd(fresh)
+}
+
+func (s *server) leaseEnd(sent map[string]time.Time) time.Time {
+	end := lease.Until(s.record.Members(), sent, examination)
+	if s.world.rules.smallMargin && !end.IsZero() {
+		return end.Add(examination / 20)
+	}
+	return end
 }
 
 // serves says whether this server would take a client's operation now.
@@ -148,7 +164,7 @@ func (s *server) remember() {
 // hear notes a heartbeat.
 func (s *server) hear(from *server, lease uint64) {
 	now := s.time()
-	if s.isNamed(from) {
+	if s.record.FS.Name == from.name {
 		s.fsHeard = now
 	}
 	s.sought[from.index] = max(s.sought[from.index], lease)
@@ -157,10 +173,8 @@ func (s *server) hear(from *server, lease uint64) {
 	}
 }
 
-func (s *server) isNamed(fs *server) bool { return s.record.FS.Name == fs.name }
-
-// fresh: from the installation of a record its file sharing server counts as heard.
-func (s *server) freshRecord() {
+// heardByRecord: from the moment it installs a record, a voter keeps to its file sharing server as if it had heard it.
+func (s *server) heardByRecord() {
 	if !s.world.rules.neverSettle {
 		s.fsHeard = s.time()
 	}

@@ -174,6 +174,9 @@ func (s *server) judge() {
 			}
 			p.verdict = to
 		}
+		if left := p.times.Deadline(examination).Sub(now); left > 0 && left < link.Interval(examination) {
+			s.after(left, s.reconcile)
+		}
 	}
 }
 
@@ -247,7 +250,7 @@ func (s *server) vote(from *server, kind link.Kind, b agree.Ballot, wanted recor
 	s.job(func(finish func()) {
 		w := s.world
 		voter := link.Voter{
-			Self: s.name, Have: *s.record, Confirmed: s.confirmed, HandsOver: s.isNamed(from) && lease > s.sought[from.index],
+			Self: s.name, Have: *s.record, Confirmed: s.confirmed, HandsOver: s.record.FS.Name == from.name && lease > s.sought[from.index],
 			Silence: s.time().Sub(s.fsHeard), Examination: examination,
 		}
 		if w.rules.noLeaseWait {
@@ -319,7 +322,7 @@ func (s *server) install(r *record.Record, learnt bool, how string, respond func
 func (s *server) adopt(have, r *record.Record, how string) {
 	w := s.world
 	s.record, s.acted = r, r.Generation
-	s.freshRecord()
+	s.heardByRecord()
 	clear(s.due)
 	w.say(s, "installs %s, %s", describe(r), how)
 	w.history.install(w, s, r)

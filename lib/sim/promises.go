@@ -8,7 +8,7 @@ import (
 )
 
 // knowledge is how old a proposer's knowledge of positions may be: they come with heartbeats.
-const knowledge = 3 * examination
+const knowledge = 2 * examination
 
 // promises is what clients were told by a barrier.
 type promises struct {

@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"hafs/lib/agree"
@@ -40,11 +42,20 @@ func (s *server) promote(unit string, decide promote.Decision, over func()) {
 func (s *server) failed(name string) {
 	s.promote("promote@"+name, func(current record.Record) (record.Record, error) {
 		view, positions := s.view()
-		return repair.Repair(current, promote.Gone(current, []string{name}, view), positions)
+		gone := promote.Gone(current, []string{name}, view)
+		if slices.Contains(gone, current.FS.Name) && positions != nil {
+			for _, drs1 := range current.DRS1s() {
+				if _, known := positions[drs1]; !known && !slices.Contains(gone, drs1) {
+					return record.Record{}, repair.Refusal{Reason: "the position of " + drs1 + " is not known"}
+				}
+			}
+		}
+		return repair.Repair(current, gone, positions)
 	}, nil)
 }
 
-// view is what linkcheck knows of its peers.
+// view is what linkcheck knows of its peers. A position counts only when it came with a fresh answer: the verdict of a peer that was cut off is Alive again
+// as soon as its own heartbeat is heard, and what it said before may be old.
 func (s *server) view() (map[string]link.Peer, repair.Positions) {
 	view, positions := map[string]link.Peer{}, repair.Positions{}
 	positions[s.name] = s.data.position
@@ -53,7 +64,7 @@ func (s *server) view() (map[string]link.Peer, repair.Positions) {
 			continue
 		}
 		view[p.to.name] = link.Peer{Verdict: p.times.At(s.time(), examination), Facts: p.facts.Facts}
-		if p.facts.position.known {
+		if p.facts.position.known && s.time().Sub(p.times.Answered) < examination {
 			positions[p.to.name] = p.facts.position.Position
 		}
 	}
@@ -151,7 +162,7 @@ func (p *promotion) drive() {
 				return
 			}
 			if s.world.rules.silentIsYes {
-				for name := range silent {
+				for _, name := range slices.Sorted(maps.Keys(silent)) {
 					p.proposal.Hear(name, phase, ballot, agree.Answer{Yes: true, Promised: ballot})
 				}
 			}

@@ -79,7 +79,7 @@ type facts struct {
 }
 
 func newServer(w *world, index int, name string, first *record.Record) *server {
-	return &server{world: w, index: index, name: name, clock: newClock(w.rng), disk: disk{record: first, syncedRecord: first}}
+	return &server{world: w, index: index, name: name, clock: newClock(w.rng, w.rates(index)), disk: disk{record: first, syncedRecord: first}}
 }
 
 // time is what this server's clock shows.
@@ -115,6 +115,9 @@ func (s *server) boot(onlyProcesses bool) {
 	}
 	if w.rules.forgetVote {
 		s.disk.vote, s.disk.syncedVote = agree.Vote{}, agree.Vote{}
+	}
+	if !w.rules.neverKeep && !w.rules.skipSync {
+		s.disk.keep()
 	}
 	w.checkLoaded(s)
 	now := s.time()

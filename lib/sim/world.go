@@ -30,6 +30,7 @@ type world struct {
 	servers []*server
 	byName  map[string]*server
 	network network
+	skewed  bool          // the first file sharing server's clock is as slow, all others are as fast as may be
 	calm    bool          // faults are over
 	torn    float64       // how likely a power loss is at each step of a disk
 	wholeAt time.Duration // for how long all has been well
@@ -46,6 +47,7 @@ func newWorld(seed uint64, o Options) *world {
 	first := w.firstRecord(n)
 	w.history.begin(&first)
 	w.network.begin(w.rng, n)
+	w.skewed = w.rng.IntN(4) == 0
 	if w.rng.IntN(2) == 0 {
 		w.torn = 0.01
 	}
@@ -161,4 +163,15 @@ func (w *world) say(s *server, text string, args ...any) {
 		name = fmt.Sprintf("%4s@%-6d", s.name, s.have().Generation)
 	}
 	w.story = append(w.story, fmt.Sprintf("%s %-12s %s", stamp(w.now), name, fmt.Sprintf(text, args...)))
+}
+
+// rates makes the first file sharing server's clock as slow and all others as fast as may be, in every fourth world: what leases have to fear most.
+func (w *world) rates(index int) float64 {
+	switch {
+	case !w.skewed:
+		return 0
+	case index == 0:
+		return 1 - drift
+	}
+	return 1 + drift
 }
