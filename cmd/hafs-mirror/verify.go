@@ -4,9 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"hafs/lib/command"
+	"hafs/lib/config"
 	"hafs/lib/exitcode"
 	"hafs/lib/mirror"
 )
@@ -27,8 +31,12 @@ func (c *verifyCommand) Run(ctx context.Context) error {
 		if share != "" || len(wanted) > 0 {
 			return errors.New("--share and --to or --rsync-to go together")
 		}
-		if _, share, wanted, err = byRecord(c.Common); err != nil {
+		var settings config.Settings
+		if settings, share, wanted, err = byRecord(c.Common); err != nil {
 			return err
+		}
+		if settings.Transport == config.TransportStream && len(wanted) > 0 {
+			return c.ask(ctx, settings.Run("mirror.sock"))
 		}
 		service = true
 	}
@@ -56,6 +64,31 @@ func (c *verifyCommand) Run(ctx context.Context) error {
 		return refused(err)
 	}
 	if differences > 0 {
+		return fmt.Errorf("%d differences", differences)
+	}
+	return nil
+}
+
+// comparePatience bounds a comparison that the running hafs-mirror makes.
+const comparePatience = time.Hour
+
+// ask has the running hafs-mirror compare, which has the only streams that its replicas take.
+func (c *verifyCommand) ask(ctx context.Context, socket string) error {
+	a, err := mirror.Ask(ctx, socket, mirror.Request{Verify: true, Timeout: comparePatience})
+	if err != nil {
+		return err
+	}
+	differences := 0
+	for _, name := range slices.Sorted(maps.Keys(a.Differences)) {
+		for _, d := range a.Differences[name] {
+			printLine(name, strings.TrimSpace(d.String()))
+			differences++
+		}
+	}
+	switch {
+	case !a.OK:
+		return errors.New(strings.Join(a.Lagging, "; "))
+	case differences > 0:
 		return fmt.Errorf("%d differences", differences)
 	}
 	return nil

@@ -147,7 +147,7 @@ func TestLeaseOfOneGeneration(t *testing.T) {
 			t.Errorf("in ten examination times the file was written %d times, the address renewed %d times, the neighbours told %d times", s.notes, s.holds, s.told)
 		}
 		synctest.Wait()
-		time.Sleep(time.Until(sent.Add(949 * time.Millisecond)))
+		time.Sleep(time.Until(sent.Add(899 * time.Millisecond)))
 		synctest.Wait()
 		if !s.leased() || len(s.done) > 0 {
 			t.Fatalf("ended too early: %q", s.done)

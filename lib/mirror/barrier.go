@@ -31,6 +31,7 @@ type Request struct {
 	Copies  int           `json:"copies"`            // replicas that must have everything; 0: all
 	Replica string        `json:"replica,omitempty"` // this one must, whatever others have
 	Drain   bool          `json:"drain,omitempty"`   // let no client change anything from now on until the connection is closed
+	Verify  bool          `json:"verify,omitempty"`  // compare all replicas, content too; nothing is waited for
 	Timeout time.Duration `json:"timeout"`           // nanoseconds
 }
 
@@ -41,6 +42,8 @@ type Answer struct {
 	Refused string   `json:"refused,omitempty"` // why there is no use waiting
 	Error   string   `json:"error,omitempty"`
 	OK      bool     `json:"ok"`
+	// Differences of replicas, by name; one that could not be compared is in Lagging.
+	Differences map[string][]Difference `json:"differences,omitempty"`
 }
 
 // Serve answers requests until the listener is closed.
@@ -56,7 +59,11 @@ func (m *Mirror) Serve(listener net.Listener) {
 			if json.NewDecoder(conn).Decode(&q) != nil {
 				return
 			}
-			if !q.Drain {
+			switch {
+			case q.Verify:
+				_ = json.NewEncoder(conn).Encode(m.verify())
+				return
+			case !q.Drain:
 				_ = json.NewEncoder(conn).Encode(m.Wait(q))
 				return
 			}

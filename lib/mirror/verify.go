@@ -239,6 +239,28 @@ func (v *verification) compareLinks() {
 	}
 }
 
+// verify compares all replicas that streams feed, one after the other, over the sessions that feed them.
+func (m *Mirror) verify() Answer {
+	a := Answer{Differences: map[string][]Difference{}}
+	m.mu.Lock()
+	replicas := slices.Clone(m.replicas)
+	m.mu.Unlock()
+	for _, r := range replicas {
+		s, is := r.transport.(*Stream)
+		if !is {
+			continue
+		}
+		found, err := s.Verify(m.ctx)
+		if err != nil {
+			a.Lagging = append(a.Lagging, fmt.Sprintf("%s: %v", r.wanted.Name, err))
+			continue
+		}
+		a.Differences[r.wanted.Name] = found
+	}
+	a.OK = len(a.Lagging) == 0
+	return a
+}
+
 // Verify compares everything by a dry run of rsync, content too.
 func (r *Rsync) Verify(ctx context.Context) ([]string, error) {
 	r.mu.Lock()
