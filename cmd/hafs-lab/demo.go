@@ -56,8 +56,10 @@ func (c *reportCommand) Run() error {
 
 type breakCommand struct {
 	benchFlags
-	How       string        `arg:"" enum:"kill,freeze,cut" help:"kill, freeze or cut."`
+	How       string        `arg:"" enum:"kill,freeze,cut,hang" help:"kill, freeze, cut, or hang (HAFS's own programs stop, the server works)."`
 	Names     []string      `arg:"" name:"guest" help:"Guests that fail at once."`
+	Then      []string      `help:"Guests that fail after them, while the repair is under way."`
+	After     time.Duration `help:"How long after." default:"2s"`
 	MaxOutage time.Duration `help:"Fail when the client waited longer."`
 	MaxLost   int           `help:"Fail when more acknowledged files were lost; -1: any number." default:"-1"`
 }
@@ -70,7 +72,7 @@ func (c *breakCommand) Run(ctx context.Context, l *lab.Lab) error {
 	if err := b.Prepare(ctx, c.Client); err != nil {
 		return err
 	}
-	run, err := b.Trial(ctx, experiment.How(c.How), c.Names...)
+	run, err := b.Trial(ctx, experiment.How(c.How), experiment.Second{Names: c.Then, After: c.After}, c.Names...)
 	if err != nil {
 		return explain(ctx, l, err)
 	}

@@ -41,6 +41,7 @@ type commands struct {
 	Oracle  oracleCommand  `cmd:"" help:"Wait until every replica is identical to the share; print the differences when not."`
 	Restore restoreCommand `cmd:"" help:"Heal, thaw and start what is broken, have it taken back, and bring the paper's roles back."`
 	Break   breakCommand   `cmd:"" help:"Make guests fail while a client works, wait for the repair, and print what was measured."`
+	Move    moveCommand    `cmd:"" help:"Move the file sharing server's role while a client works; fail when an operation fails or a file is lost."`
 	Divide  divideCommand  `cmd:"" help:"Cut the network and heal it while clients work on both sides; fail when anything acknowledged is lost."`
 	Demo    demoCommand    `cmd:"" help:"The paper's experiment: M2, W3 and L1 fail in turn; report, table and pictures."`
 	Report  reportCommand  `cmd:"" help:"Print the table of a report again."`

@@ -84,7 +84,7 @@ func (d *Demo) prepare(ctx context.Context) (Settings, error) {
 
 func (d *Demo) breakAndRestore(ctx context.Context, name string, round int) (Run, error) {
 	d.say("round %d: %s loses its power", round, name)
-	run, err := d.Trial(ctx, Kill, name)
+	run, err := d.Trial(ctx, Kill, Second{}, name)
 	if err != nil {
 		return run, err
 	}

@@ -20,7 +20,11 @@ const (
 	Kill   How = "kill"   // its power is taken away
 	Freeze How = "freeze" // it hangs
 	Cut    How = "cut"    // its cable is cut
+	Hang   How = "hang"   // HAFS's own programs stop where they are, while the rest of the server works
 )
+
+// Toolkit are the services that hang together.
+var Toolkit = []string{"hafs-linkcheck.service", "hafs-role.service", "hafs-dial.service", "hafs-mirror.service", "hafs-watch.service"}
 
 const (
 	warmUp       = 1500 * time.Millisecond // of the client before the failure
@@ -55,6 +59,8 @@ func (b *Bench) Break(ctx context.Context, how How, names ...string) (from, to t
 			}
 		case Freeze:
 			err = b.Lab.Freeze(ctx, m)
+		case Hang:
+			err = b.run(ctx, m.Name, append([]string{"systemctl", "kill", "--kill-whom=main", "--signal=STOP"}, Toolkit...)...)
 		case Cut:
 		default:
 			err = fmt.Errorf("no way to make a server fail is called %q", how)
@@ -69,17 +75,24 @@ func (b *Bench) Break(ctx context.Context, how How, names ...string) (from, to t
 	return from, to, nil
 }
 
+// Second is a failure that follows another one.
+type Second struct {
+	Names []string
+	After time.Duration // so that it hits whoever is repairing the first
+}
+
 // Trial makes servers fail while a client works, waits until the structure is restored, and tells what happened. The servers are left
 // as they are then.
-func (b *Bench) Trial(ctx context.Context, how How, names ...string) (Run, error) {
-	if slices.Contains(names, b.Client) {
+func (b *Bench) Trial(ctx context.Context, how How, second Second, names ...string) (Run, error) {
+	all := slices.Concat(names, second.Names)
+	if slices.Contains(all, b.Client) {
 		return Run{}, fmt.Errorf("the client runs on %s, so that cannot fail", b.Client)
 	}
 	before, err := b.Await(ctx, shape.Shape{}, true, moveLimit)
 	if err != nil {
 		return Run{}, fmt.Errorf("before the failure: %w", err)
 	}
-	run := Run{Failed: join(names), Role: string(before.Role(names[0])), How: string(how)}
+	run := Run{Failed: join(all), Role: string(before.Role(names[0])), How: string(how)}
 	client, err := b.startClient(ctx, b.Client)
 	if err != nil {
 		return run, err
@@ -91,7 +104,15 @@ func (b *Bench) Trial(ctx context.Context, how How, names ...string) (Run, error
 	if run.FailedAt, run.gone, err = b.Break(ctx, how, names...); err != nil {
 		return run, err
 	}
-	after, err := b.awaitRepair(ctx, before, names)
+	if len(second.Names) > 0 {
+		if err := pause(ctx, time.Until(run.gone.Add(second.After))); err != nil {
+			return run, err
+		}
+		if _, run.gone, err = b.Break(ctx, how, second.Names...); err != nil {
+			return run, err
+		}
+	}
+	after, err := b.awaitRepair(ctx, before, all)
 	if err != nil {
 		return run, fmt.Errorf("after the failure of %s: %w", run.Failed, err)
 	}
@@ -102,7 +123,7 @@ func (b *Bench) Trial(ctx context.Context, how How, names ...string) (Run, error
 	if err != nil {
 		return run, err
 	}
-	if err := b.tell(ctx, &run, before, after, names); err != nil {
+	if err := b.tell(ctx, &run, before, after, all); err != nil {
 		return run, err
 	}
 	if err := b.AwaitIdentical(ctx, sameLimit); err != nil {

@@ -1,0 +1,82 @@
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"hafs/lib/shape"
+	"hafs/lib/witness"
+	"hafs/lib/workload"
+)
+
+// Moved is what a client saw of a planned move of the file sharing server's role.
+type Moved struct {
+	From         string   `json:"from"`
+	To           string   `json:"to"`
+	Took         float64  `json:"took_s"` // hafs-promote switchover
+	Operations   int      `json:"client_ops"`
+	Failed       int      `json:"client_failed_ops"`
+	Slowest      float64  `json:"slowest_op_s"`
+	Acknowledged int      `json:"acknowledged_files"`
+	Lost         []string `json:"lost_files,omitempty"`
+}
+
+// Move moves the role to a DRS1 while a client works, and judges what the client saw. After an error it may have moved nevertheless.
+func (b *Bench) Move(ctx context.Context, to string) (Moved, error) {
+	before, err := b.Await(ctx, shape.Shape{Failed: []string{}}, true, moveLimit)
+	if err != nil {
+		return Moved{}, fmt.Errorf("before the move: %w", err)
+	}
+	m := Moved{From: before.FS.Name, To: to}
+	c, err := b.startClient(ctx, b.Client)
+	if err != nil {
+		return m, err
+	}
+	defer c.stop()
+	if err := pause(ctx, warmUp); err != nil {
+		return m, err
+	}
+	started := time.Now()
+	if err := b.run(ctx, m.From, "hafs-promote", "switchover", to); err != nil {
+		return m, err
+	}
+	m.Took = time.Since(started).Seconds()
+	if _, err := b.Await(ctx, shape.Shape{FS: to, Failed: []string{}}, true, moveLimit); err != nil {
+		return m, fmt.Errorf("after the move: %w", err)
+	}
+	if err := pause(ctx, coolDown); err != nil {
+		return m, err
+	}
+	log, err := c.stop()
+	if err != nil {
+		return m, err
+	}
+	if err := b.AwaitIdentical(ctx, sameLimit); err != nil {
+		return m, err
+	}
+	read, closeShare, err := witness.Reader(b.Lab, to, c.directory)
+	if err != nil {
+		return m, err
+	}
+	defer closeShare()
+	m.judge(log)
+	lost, err := workload.Lost(log, started, read)
+	if err != nil {
+		return m, err
+	}
+	for _, a := range append(lost.Before, lost.After...) {
+		m.Lost = append(m.Lost, a.File)
+	}
+	return m, b.run(ctx, to, "rm", "-rf", c.directory)
+}
+
+func (m *Moved) judge(log []workload.Operation) {
+	m.Operations, m.Acknowledged = len(log), len(workload.Acknowledged(log))
+	for _, o := range log {
+		m.Slowest = max(m.Slowest, o.Took().Seconds())
+		if o.Outcome != workload.Good {
+			m.Failed++
+		}
+	}
+}
