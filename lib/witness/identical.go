@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"hafs/lib/config"
 	"hafs/lib/lab"
 	"hafs/lib/record"
 )
@@ -21,18 +22,24 @@ type Difference struct {
 	Items   []string // lines of rsync --itemize-changes
 }
 
-// Compare compares the share on FS with every replica of the record: names, bytes by checksum, modes, owners, times to the second, links. Temporary
-// files of HAFS do not count. Replicas on guests that are down are differences too.
+// Compare compares the share on FS with every replica of the record: names, bytes by checksum, modes, owners, times, links. Streams keep times to
+// the nanosecond, sshfs to the second and those of symbolic links not at all. Temporary files of HAFS do not count. Replicas on guests that are down are differences too.
 func Compare(ctx context.Context, l *lab.Lab, r record.Record) ([]Difference, error) {
 	source, err := shareOf(l, r, r.FS.Name)
 	if err != nil {
 		return nil, err
 	}
+	times := []string{"--omit-link-times"}
+	if streams, err := fedByStreams(l, r.FS.Name); err != nil {
+		return nil, err
+	} else if streams {
+		times = []string{"--modify-window=-1"}
+	}
 	replicas := Replicas(r)
 	found := make([]Difference, len(replicas))
 	var group sync.WaitGroup
 	for i, name := range replicas {
-		group.Go(func() { found[i] = Difference{name, compareOne(ctx, l, r, source, name)} })
+		group.Go(func() { found[i] = Difference{name, compareOne(ctx, l, r, times, source, name)} })
 	}
 	group.Wait()
 	return slices.DeleteFunc(found, func(d Difference) bool { return len(d.Items) == 0 }), ctx.Err()
@@ -49,6 +56,21 @@ func Replicas(r record.Record) []string {
 		}
 	}
 	return all
+}
+
+// fedByStreams reads a guest's settings.
+func fedByStreams(l *lab.Lab, name string) (bool, error) {
+	m, err := lab.Find(name)
+	if err != nil {
+		return false, err
+	}
+	guest, err := openRoot(l.Leader(m))
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", name, err)
+	}
+	defer guest.Close()
+	settings, err := readSettings(guest)
+	return settings.Transport == config.TransportStream, err
 }
 
 // shareOf is the name by which programs of this machine reach the share of a guest. They cannot go through the guest's root: rsync follows
@@ -79,13 +101,14 @@ func shareOf(l *lab.Lab, r record.Record, name string) (string, error) {
 	return outside, nil
 }
 
-func compareOne(ctx context.Context, l *lab.Lab, r record.Record, source, name string) []string {
+func compareOne(ctx context.Context, l *lab.Lab, r record.Record, times []string, source, name string) []string {
 	target, err := shareOf(l, r, name)
 	if err != nil {
 		return []string{err.Error()}
 	}
-	cmd := exec.CommandContext(ctx, "rsync", "--dry-run", "--archive", "--checksum", "--hard-links", "--numeric-ids", "--delete",
-		"--itemize-changes", "--8-bit-output", "--exclude=.hafs-tmp.*", source+"/", target+"/")
+	options := append(slices.Clone(times), "--dry-run", "--archive", "--checksum", "--hard-links", "--numeric-ids", "--delete",
+		"--itemize-changes", "--8-bit-output", "--exclude=.hafs-tmp.*")
+	cmd := exec.CommandContext(ctx, "rsync", append(options, source+"/", target+"/")...)
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	out, err := cmd.Output()
