@@ -149,7 +149,8 @@ func Cast(v agree.Vote, kind Kind, b agree.Ballot, wanted record.Record) (agree.
 // objection is why a member does not vote for a record, whatever the ballot; empty when it has none.
 //
 // The file sharing server's heartbeats count as a promise: whoever heard one within the examination time does not help to replace it. So one DRS1 that
-// cannot reach FS while the others can is its own failure, not FS's. FS itself may hand its role over.
+// cannot reach FS while the others can is its own failure, not FS's. FS itself may hand its role over: then it has given its lease up before it asked, and
+// sought none since (handsOver).
 func objection(have, wanted record.Record, from, self string, confirmed, handsOver bool, fsSilence, examination time.Duration) string {
 	replaced := have.FS.Name != wanted.FS.Name
 	switch {
