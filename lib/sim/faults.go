@@ -130,18 +130,24 @@ func (w *world) oneWay() {
 	}
 }
 
-// crashLoop cuts the file sharing server off from some, and kills the processes of others again and again.
+// crashLoop cuts the file sharing server off from some, while the processes of others crash again and again: they forget whom they heard.
 func (w *world) crashLoop() {
-	w.cutSome(w.byName[w.history.generations[w.history.newest].FS.Name])
-	victims := []*server{w.somebody(), w.somebody(), w.somebody()}
-	w.say(nil, "processes of %s, %s and %s crash again and again", victims[0].name, victims[1].name, victims[2].name)
-	for range 8 {
-		victim := victims[w.rng.IntN(len(victims))]
-		w.at(w.between(0, 3*time.Second), func() {
-			if !w.calm {
-				victim.kill()
-			}
-		})
+	fs := w.byName[w.history.generations[w.history.newest].FS.Name]
+	w.cutSome(fs)
+	first := w.rng.IntN(len(w.servers))
+	for i := range min(3, len(w.servers)) {
+		victim := w.servers[(first+i)%len(w.servers)]
+		if victim == fs {
+			continue
+		}
+		w.say(nil, "processes of %s crash again and again", victim.name)
+		for range 6 {
+			w.at(w.between(0, 4*time.Second), func() {
+				if !w.calm {
+					victim.kill()
+				}
+			})
+		}
 	}
 }
 

@@ -124,8 +124,8 @@ func (w *world) checkLoaded(s *server) {
 	s.acted = r.Generation
 }
 
-// checkServing: I1. Left out is a server whose machine was suspended while it held its lease and that was not granted a new one since: no clock of its own can tell it. Replicas
-// refuse it (checkFed).
+// checkServing: I1. Left out is a server whose machine was suspended while it held its lease and that was not granted a new one since: no clock
+// of its own can tell it. Replicas refuse it (checkFed).
 func (w *world) checkServing() {
 	var first *server
 	for _, s := range w.servers {

@@ -172,10 +172,3 @@ func (s *server) hear(from *server, lease uint64) {
 		p.times.Heard = now
 	}
 }
-
-// heardByRecord: from the moment it installs a record, a voter keeps to its file sharing server as if it had heard it.
-func (s *server) heardByRecord() {
-	if !s.world.rules.neverSettle {
-		s.fsHeard = s.time()
-	}
-}

@@ -322,7 +322,7 @@ func (s *server) install(r *record.Record, learnt bool, how string, respond func
 func (s *server) adopt(have, r *record.Record, how string) {
 	w := s.world
 	s.record, s.acted = r, r.Generation
-	s.heardByRecord()
+	s.fsHeard = s.time() // from now on it keeps to this file sharing server as if it had heard it
 	clear(s.due)
 	w.say(s, "installs %s, %s", describe(r), how)
 	w.history.install(w, s, r)

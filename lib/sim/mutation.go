@@ -14,7 +14,6 @@ const (
 	NoStartWait     Mutation = "a restarted voter votes at once"
 	GrantAfterVote  Mutation = "prolong the lease after voting for the next generation"
 	KeepLease       Mutation = "a file sharing server keeps its lease while it hands over"
-	NeverSettle     Mutation = "a new generation does not count as having heard its file sharing server"
 	OpenGate        Mutation = "a replica takes data of any generation"
 	SmallMargin     Mutation = "the lease is shorter by a twentieth only"
 	NeverKeep       Mutation = "a program that starts does not sync what one before it left"
@@ -25,13 +24,14 @@ const (
 type rules struct {
 	skipSync, silentIsYes, noLeaseWait, noBallots, forgetVote, ignorePosition, serveOn bool
 
-	noStartWait, grantAfterVote, keepLease, neverSettle, openGate, neverKeep, smallMargin, fromAnswer bool
+	noStartWait, grantAfterVote, keepLease, openGate, neverKeep, smallMargin, fromAnswer bool
 }
 
 func rulesOf(m Mutation) rules {
 	return rules{
-		skipSync: m == SkipSync, silentIsYes: m == SilentIsYes, noLeaseWait: m == NoLeaseWait, noBallots: m == NoBallots, forgetVote: m == ForgetVote,
-		ignorePosition: m == IgnorePosition, serveOn: m == ServeOn, noStartWait: m == NoStartWait, grantAfterVote: m == GrantAfterVote,
-		keepLease: m == KeepLease, neverSettle: m == NeverSettle, openGate: m == OpenGate, smallMargin: m == SmallMargin, neverKeep: m == NeverKeep, fromAnswer: m == LeaseFromAnswer,
+		skipSync: m == SkipSync, silentIsYes: m == SilentIsYes, noLeaseWait: m == NoLeaseWait, noBallots: m == NoBallots,
+		forgetVote: m == ForgetVote, ignorePosition: m == IgnorePosition, serveOn: m == ServeOn, noStartWait: m == NoStartWait,
+		grantAfterVote: m == GrantAfterVote, keepLease: m == KeepLease, openGate: m == OpenGate,
+		smallMargin: m == SmallMargin, neverKeep: m == NeverKeep, fromAnswer: m == LeaseFromAnswer,
 	}
 }

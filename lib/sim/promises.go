@@ -41,9 +41,9 @@ func (p *promises) decide(w *world, current, next *record.Record) {
 	}
 }
 
-// succeed: I3 as far as the present rules promise it. What a barrier had acknowledged before the succession was decided is on the new file sharing server, if any complete
-// DRS1 that lives on has it. A planned move loses nothing that was acknowledged before it was decided; after a failure the positions may be as old
-// as heartbeats are.
+// succeed: I3 as far as the present rules promise it. What a barrier had acknowledged before the succession was decided is on the new file
+// sharing server, if any complete DRS1 that lives on has it. A planned move loses nothing that was acknowledged before it was decided; after a
+// failure the positions may be as old as heartbeats are.
 func (p *promises) succeed(w *world, before, next *record.Record) {
 	decided := p.decided[describe(next)]
 	planned := next.Role(before.FS.Name) != record.RoleFailed
@@ -63,7 +63,8 @@ func (p *promises) succeed(w *world, before, next *record.Record) {
 		for _, name := range before.DRS1s() {
 			d := w.byName[name].data
 			if next.Role(name) != record.RoleFailed && d.position.Complete && slices.Contains(d.ops, op) {
-				w.fail("I3", "operation %d, acknowledged at %s, is on %s but not on its new file sharing server %s (%d operations)", op, stamp(told.at), name, next.FS.Name, len(successor))
+				w.fail("I3", "operation %d, acknowledged at %s, is on %s but not on the new file sharing server %s, which has %d",
+					op, stamp(told.at), name, next.FS.Name, len(successor))
 				return
 			}
 		}
