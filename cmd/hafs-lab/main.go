@@ -18,7 +18,7 @@ import (
 // commands lists every subcommand; each group has a file of its own.
 type commands struct {
 	Dir   string `help:"Folder of the lab." default:"build/lab" type:"path"`
-	Netns string `help:"Network namespace for a lab that is new." default:"hafs"`
+	Netns string `help:"Network namespace for a lab that is new; by default one of its own, named after its folder."`
 
 	Up   upCommand   `cmd:"" help:"Make the lab whole: nine guests that answer. What runs is left alone."`
 	Down downCommand `cmd:"" help:"Take the lab away, the guests' disks included. Packed trees stay."`

@@ -9,6 +9,7 @@
 package lab
 
 import (
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,8 +18,11 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// DefaultNetns is the network namespace of a lab that was not told otherwise.
-const DefaultNetns = "hafs"
+// netnsOf names the network namespace of a lab that was not told otherwise, so that labs of two checkouts do not meet.
+func netnsOf(dir string) string {
+	sum := sha256.Sum256([]byte(dir))
+	return fmt.Sprintf("hafs-%x", sum[:3])
+}
 
 // Lab is one lab: a folder and the network namespace its guests live in.
 type Lab struct {
@@ -46,7 +50,7 @@ func Open(dir, netns string, log zerolog.Logger) (*Lab, error) {
 		return nil, fmt.Errorf("open lab: %w", err)
 	}
 	if l.Netns == "" {
-		l.Netns = DefaultNetns
+		l.Netns = netnsOf(absolute)
 	}
 	if len(bridge(l.Netns)) > 15 || strings.ContainsAny(l.Netns, "/. ") {
 		return nil, fmt.Errorf("open lab: %q is no name for a network namespace and its bridge", l.Netns)

@@ -50,6 +50,9 @@ func (l *Lab) saveTable() error {
 	for _, m := range Members() {
 		leaders[m.Name] = l.Leader(m)
 	}
+	if err := renameio.Symlink(l.netnsPath(), l.netnsLink()); err != nil {
+		return err
+	}
 	return writeJSON(l.TablePath(), TableOf(l.Netns, l.KeyPath(), leaders))
 }
 
