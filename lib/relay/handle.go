@@ -3,7 +3,8 @@ package relay
 import (
 	"encoding/binary"
 	"slices"
-	"strings"
+
+	"hafs/lib/sftp"
 )
 
 // handle is an open file or directory of the client. The client knows it by a name of the relay's, which outlives the servers that hold
@@ -27,18 +28,18 @@ type handle struct {
 }
 
 // newHandle is what an OPEN or OPENDIR that was answered with the server's name for it opened.
-func newHandle(p packet, server string, at uint64) *handle {
-	h := &handle{server: server, directory: p.kind() == typeOpendir, opened: at, delivered: map[string]bool{}}
-	path, rest, err := cutString(p.body())
+func newHandle(p sftp.Packet, server string, at uint64) *handle {
+	h := &handle{server: server, directory: p.Kind() == sftp.Opendir, opened: at, delivered: map[string]bool{}}
+	path, rest, err := sftp.CutString(p.Body())
 	if err != nil {
 		return h
 	}
 	h.path = path
-	if h.flags, h.attributes, err = cutUint32(rest); err != nil || h.directory {
+	if h.flags, h.attributes, err = sftp.CutUint32(rest); err != nil || h.directory {
 		h.flags, h.attributes = 0, nil
 	}
 	if !h.writes() {
-		h.flags &^= flagCreate | flagTruncate | flagExclusive
+		h.flags &^= sftp.FlagCreate | sftp.FlagTruncate | sftp.FlagExclusive
 	}
 	if h.replaces() {
 		h.last = at
@@ -47,78 +48,57 @@ func newHandle(p packet, server string, at uint64) *handle {
 }
 
 // writes says whether the file can be changed through the handle.
-func (h *handle) writes() bool { return h.flags&flagWrite != 0 }
+func (h *handle) writes() bool { return h.flags&sftp.FlagWrite != 0 }
 
 // replaces says whether the OPEN left the file empty, so that all its content stems from this handle.
 func (h *handle) replaces() bool {
-	return h.flags&flagTruncate != 0 || h.flags&flagCreate != 0 && h.flags&flagExclusive != 0
+	return h.flags&sftp.FlagTruncate != 0 || h.flags&sftp.FlagCreate != 0 && h.flags&sftp.FlagExclusive != 0
 }
 
 // openings are the requests that open the file again on another server, to be tried in this order; none: it cannot be reproduced there.
 // A file that was appended to is opened anew or not at all, for its replica may or may not have what was appended.
-func (h *handle) openings() []packet {
+func (h *handle) openings() []sftp.Packet {
 	switch {
 	case h.forgotten || h.nameless:
 		return nil
 	case h.directory:
-		return []packet{newPacket(typeOpendir, 0, appendString(nil, h.path))}
+		return []sftp.Packet{sftp.NewPacket(sftp.Opendir, 0, sftp.AppendString(nil, h.path))}
 	case h.replaces():
-		return []packet{h.opening(h.flags&^flagExclusive | flagTruncate)}
-	case h.flags&flagAppend == 0 || !h.writes():
-		return []packet{h.opening(h.flags)}
+		return []sftp.Packet{h.opening(h.flags&^sftp.FlagExclusive | sftp.FlagTruncate)}
+	case h.flags&sftp.FlagAppend == 0 || !h.writes():
+		return []sftp.Packet{h.opening(h.flags)}
 	}
-	var tries []packet
-	if h.flags&flagCreate != 0 {
-		tries = append(tries, h.opening(h.flags|flagExclusive))
+	var tries []sftp.Packet
+	if h.flags&sftp.FlagCreate != 0 {
+		tries = append(tries, h.opening(h.flags|sftp.FlagExclusive))
 	}
-	if !slices.ContainsFunc(h.changes, func(c change) bool { return c.packet.kind() == typeWrite }) {
-		tries = append(tries, h.opening(h.flags&^flagCreate))
+	if !slices.ContainsFunc(h.changes, func(c change) bool { return c.packet.Kind() == sftp.Write }) {
+		tries = append(tries, h.opening(h.flags&^sftp.FlagCreate))
 	}
 	return tries
 }
 
-func (h *handle) opening(flags uint32) packet {
-	body := appendString(nil, h.path)
+func (h *handle) opening(flags uint32) sftp.Packet {
+	body := sftp.AppendString(nil, h.path)
 	body = binary.BigEndian.AppendUint32(body, flags)
-	return newPacket(typeOpen, 0, append(body, h.attributes...))
-}
-
-// handleOf finds where a request names a handle: the offset of that string in the body, or -1.
-func handleOf(p packet) (name string, at int) {
-	at = 0
-	switch p.kind() {
-	case typeClose, typeRead, typeWrite, typeFstat, typeFsetstat, typeReaddir:
-	case typeExtended:
-		extension, _, err := cutString(p.body())
-		if err != nil || !strings.Contains(" "+extensionByHandle+" ", " "+extension+" ") {
-			return "", -1
-		}
-		at = 4 + len(extension)
-	default:
-		return "", -1
-	}
-	name, _, err := cutString(p.body()[at:])
-	if err != nil {
-		return "", -1
-	}
-	return name, at
+	return sftp.NewPacket(sftp.Open, 0, append(body, h.attributes...))
 }
 
 // withHandle is the request with another name for its handle.
-func withHandle(p packet, at int, name string) packet {
-	old, rest, err := cutString(p.body()[at:])
+func withHandle(p sftp.Packet, at int, name string) sftp.Packet {
+	old, rest, err := sftp.CutString(p.Body()[at:])
 	if err != nil || old == name {
 		return p
 	}
-	body := append([]byte{}, p.body()[:at]...)
-	body = appendString(body, name)
-	return newPacket(p.kind(), p.id(), append(body, rest...))
+	body := append([]byte{}, p.Body()[:at]...)
+	body = sftp.AppendString(body, name)
+	return sftp.NewPacket(p.Kind(), p.ID(), append(body, rest...))
 }
 
 // filterNames takes names the client has seen out of a listing that was begun anew on another server, and remembers the rest. ok is false
 // when nothing new is left.
-func (h *handle) filterNames(p packet) (out packet, ok bool) {
-	count, rest, err := cutUint32(p.body())
+func (h *handle) filterNames(p sftp.Packet) (out sftp.Packet, ok bool) {
+	count, rest, err := sftp.CutUint32(p.Body())
 	if err != nil {
 		return p, true
 	}
@@ -126,11 +106,11 @@ func (h *handle) filterNames(p packet) (out packet, ok bool) {
 	for range count {
 		entry := rest
 		var name string
-		if name, rest, err = cutString(rest); err == nil {
-			_, rest, err = cutString(rest)
+		if name, rest, err = sftp.CutString(rest); err == nil {
+			_, rest, err = sftp.CutString(rest)
 		}
 		if err == nil {
-			rest, err = cutAttributes(rest)
+			rest, err = sftp.CutAttributes(rest)
 		}
 		if err != nil {
 			return p, true
@@ -144,5 +124,5 @@ func (h *handle) filterNames(p packet) (out packet, ok bool) {
 	if !h.again {
 		return p, true
 	}
-	return newPacket(typeName, p.id(), append(binary.BigEndian.AppendUint32(nil, kept), body...)), kept > 0
+	return sftp.NewPacket(sftp.Name, p.ID(), append(binary.BigEndian.AppendUint32(nil, kept), body...)), kept > 0
 }

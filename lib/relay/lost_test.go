@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/pkg/sftp"
+
+	wire "hafs/lib/sftp"
 )
 
 // What a lost server acknowledged on files that are open: servers a and b are not twins here, b is a replica that has fallen behind.
@@ -338,10 +340,10 @@ func TestSecondHandleOfAFileIsClosed(t *testing.T) {
 
 func TestMemoryIsBounded(t *testing.T) {
 	r := newRelay()
-	p := newPacket(typeWrite, 1, make([]byte, memoryPerHandle/2))
+	p := wire.NewPacket(wire.Write, 1, make([]byte, memoryPerHandle/2))
 	var handles []*handle
 	for i := range memoryInAll/memoryPerHandle*2 + 10 {
-		h := &handle{flags: flagWrite}
+		h := &handle{flags: wire.FlagWrite}
 		r.handles[string(binary.BigEndian.AppendUint64(nil, uint64(i)))] = h
 		handles = append(handles, h)
 		r.remember(h, p)

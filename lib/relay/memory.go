@@ -1,6 +1,10 @@
 package relay
 
-import "strings"
+import (
+	"strings"
+
+	"hafs/lib/sftp"
+)
 
 // How much of what was acknowledged is remembered. A handle beyond either bound is given up: on the next server it is dead.
 const (
@@ -12,11 +16,11 @@ const (
 // change is an acknowledged request that changed an open file. Servers answer in the order in which they carry out.
 type change struct {
 	at     uint64 // its place among all changes of all files
-	packet packet
+	packet sftp.Packet
 }
 
 // remember keeps an acknowledged change of a file until it is closed.
-func (r *relay) remember(h *handle, p packet) {
+func (r *relay) remember(h *handle, p sftp.Packet) {
 	r.counter++
 	h.last = r.counter
 	if h.forgotten || h.dead || h.nameless {
@@ -33,14 +37,14 @@ func (r *relay) remember(h *handle, p packet) {
 }
 
 // rememberByName keeps attributes that were set by a file's name with the handle that has the file open: chmod and chown come that way.
-func (r *relay) rememberByName(p packet) {
-	path, attributes, err := cutString(p.body())
+func (r *relay) rememberByName(p sftp.Packet) {
+	path, attributes, err := sftp.CutString(p.Body())
 	if err != nil {
 		return
 	}
 	for name, h := range r.handles {
 		if h.path == path && h.writes() && !h.nameless {
-			r.remember(h, newPacket(typeFsetstat, 0, append(appendString(nil, name), attributes...)))
+			r.remember(h, sftp.NewPacket(sftp.Fsetstat, 0, append(sftp.AppendString(nil, name), attributes...)))
 			return
 		}
 	}
@@ -77,7 +81,7 @@ func (r *relay) forget(name string) {
 			continue
 		}
 		if h.last > o.opened {
-			o.flags &^= flagCreate | flagTruncate | flagExclusive
+			o.flags &^= sftp.FlagCreate | sftp.FlagTruncate | sftp.FlagExclusive
 		}
 		if len(o.changes) > 0 && h.last > o.changes[0].at {
 			r.giveUp(o)
@@ -87,21 +91,21 @@ func (r *relay) forget(name string) {
 
 // followName keeps up with what a carried out request did to the names of open files. Only a file that is written to must keep its name:
 // another file of that name is not to be overwritten.
-func (r *relay) followName(p packet) {
-	body := p.body()
-	if p.kind() == typeExtended {
-		_, body, _ = cutString(body) // posix-rename, hardlink and others begin alike
+func (r *relay) followName(p sftp.Packet) {
+	body := p.Body()
+	if p.Kind() == sftp.Extended {
+		_, body, _ = sftp.CutString(body) // posix-rename, hardlink and others begin alike
 		if !wasCarriedOut(p) {
 			return
 		}
 	}
-	from, rest, err := cutString(body)
+	from, rest, err := sftp.CutString(body)
 	if err != nil {
 		return
 	}
 	to := ""
-	if p.kind() == typeRename || p.kind() == typeExtended {
-		if to, _, err = cutString(rest); err != nil || to == from {
+	if p.Kind() == sftp.Rename || p.Kind() == sftp.Extended {
+		if to, _, err = sftp.CutString(rest); err != nil || to == from {
 			return
 		}
 	}

@@ -3,6 +3,8 @@ package relay
 import (
 	"io"
 	"sync"
+
+	"hafs/lib/sftp"
 )
 
 // outbox writes to one server in the background. Whoever passes answers on must never wait for a server that takes no more requests
@@ -12,7 +14,7 @@ type outbox struct {
 
 	mu     sync.Mutex
 	filled *sync.Cond
-	queue  []packet
+	queue  []sftp.Packet
 	closed bool
 }
 
@@ -23,7 +25,7 @@ func newOutbox(server io.WriteCloser) *outbox {
 	return o
 }
 
-func (o *outbox) put(p packet) {
+func (o *outbox) put(p sftp.Packet) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.queue = append(o.queue, p)
@@ -53,7 +55,7 @@ func (o *outbox) write() {
 		o.queue = nil
 		o.mu.Unlock()
 		for _, p := range batch {
-			if writePacket(o.server, p) != nil {
+			if sftp.WritePacket(o.server, p) != nil {
 				o.server.Close() // shows at the reader
 				return
 			}

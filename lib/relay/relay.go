@@ -27,6 +27,8 @@ import (
 	"io"
 	"strings"
 	"sync"
+
+	"hafs/lib/sftp"
 )
 
 // Connect opens a session with whoever serves the share now. It waits as long as it takes; only the end of ctx is an error. The
@@ -50,7 +52,7 @@ type relay struct {
 const textLost = "the file is not whole on the server that took over"
 
 type request struct {
-	packet packet
+	packet sftp.Packet
 	again  bool // asked on an earlier server too
 }
 
@@ -65,12 +67,12 @@ func (r *relay) run(ctx context.Context, client io.ReadWriter, connect Connect) 
 	r.client, r.connect = client, connect
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	first, err := readPacket(client)
+	first, err := sftp.ReadPacket(client)
 	if err != nil {
 		return err
 	}
-	if first.kind() != typeInit {
-		return fmt.Errorf("expected SFTP INIT, got type %d", first.kind())
+	if first.Kind() != sftp.Init {
+		return fmt.Errorf("expected SFTP INIT, got type %d", first.Kind())
 	}
 	server, version, err := r.dial(ctx, first)
 	if err != nil {
@@ -97,15 +99,15 @@ func (r *relay) run(ctx context.Context, client io.ReadWriter, connect Connect) 
 }
 
 // dial connects and greets; a server that breaks off in the greeting is tried again.
-func (r *relay) dial(ctx context.Context, greeting packet) (io.ReadWriteCloser, packet, error) {
+func (r *relay) dial(ctx context.Context, greeting sftp.Packet) (io.ReadWriteCloser, sftp.Packet, error) {
 	for {
 		server, err := r.connect(ctx)
 		if err != nil {
 			return nil, nil, err
 		}
-		if err = writePacket(server, greeting); err == nil {
-			var version packet
-			if version, err = readPacket(server); err == nil && version.kind() == typeVersion {
+		if err = sftp.WritePacket(server, greeting); err == nil {
+			var version sftp.Packet
+			if version, err = sftp.ReadPacket(server); err == nil && version.Kind() == sftp.Version {
 				return server, version, nil
 			}
 		}
@@ -119,7 +121,7 @@ func (r *relay) dial(ctx context.Context, greeting packet) (io.ReadWriteCloser, 
 // listen takes the client's requests.
 func (r *relay) listen(client io.Reader) error {
 	for {
-		p, err := readPacket(client)
+		p, err := sftp.ReadPacket(client)
 		if err != nil {
 			return err
 		}
@@ -133,12 +135,12 @@ func (r *relay) listen(client io.Reader) error {
 func (r *relay) ask(q *request) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if name, at := handleOf(q.packet); at >= 0 {
+	if name, at := sftp.HandleOf(q.packet); at >= 0 {
 		if h := r.handles[name]; h == nil || h.dead {
-			if q.packet.kind() == typeClose {
+			if q.packet.Kind() == sftp.Close {
 				r.forget(name)
 			}
-			return r.reply(statusPacket(q.packet.id(), statusFailure, textLost))
+			return r.reply(sftp.StatusPacket(q.packet.ID(), sftp.Failure, textLost))
 		}
 	}
 	r.pending = append(r.pending, q)
@@ -151,14 +153,14 @@ func (r *relay) ask(q *request) error {
 // send writes a request to the current server; a broken server shows at its reader.
 func (r *relay) send(q *request) {
 	p := q.packet
-	if name, at := handleOf(p); at >= 0 && r.handles[name] != nil {
+	if name, at := sftp.HandleOf(p); at >= 0 && r.handles[name] != nil {
 		p = withHandle(p, at, r.handles[name].server)
 	}
 	r.server.put(p)
 }
 
 // serve takes the servers' answers, one server after the other.
-func (r *relay) serve(ctx context.Context, server io.ReadWriteCloser, greeting packet) error {
+func (r *relay) serve(ctx context.Context, server io.ReadWriteCloser, greeting sftp.Packet) error {
 	for {
 		if err := r.receive(server); err != nil {
 			return err
@@ -186,7 +188,7 @@ func (r *relay) serve(ctx context.Context, server io.ReadWriteCloser, greeting p
 // receive passes answers on until the server breaks off (nil) or the client does (an error).
 func (r *relay) receive(server io.Reader) error {
 	for {
-		p, err := readPacket(server)
+		p, err := sftp.ReadPacket(server)
 		if err != nil {
 			return nil
 		}
@@ -197,9 +199,9 @@ func (r *relay) receive(server io.Reader) error {
 }
 
 // pass hands one answer to the client.
-func (r *relay) pass(p packet) error {
+func (r *relay) pass(p sftp.Packet) error {
 	r.mu.Lock()
-	q := r.take(p.id())
+	q := r.take(p.ID())
 	if q == nil {
 		r.mu.Unlock()
 		return nil
@@ -214,7 +216,7 @@ func (r *relay) pass(p packet) error {
 
 func (r *relay) take(id uint32) *request {
 	for i, q := range r.pending {
-		if q.packet.id() == id {
+		if q.packet.ID() == id {
 			r.pending = append(r.pending[:i], r.pending[i+1:]...)
 			return q
 		}
@@ -223,36 +225,36 @@ func (r *relay) take(id uint32) *request {
 }
 
 // translate makes the answer fit what the client knows; nil means that nothing is to be said yet.
-func (r *relay) translate(q *request, p packet) packet {
-	switch q.packet.kind() {
-	case typeOpen, typeOpendir:
-		if p.kind() != typeHandle {
+func (r *relay) translate(q *request, p sftp.Packet) sftp.Packet {
+	switch q.packet.Kind() {
+	case sftp.Open, sftp.Opendir:
+		if p.Kind() != sftp.Handle {
 			return p
 		}
-		server, _, err := cutString(p.body())
+		server, _, err := sftp.CutString(p.Body())
 		if err != nil {
 			return p
 		}
 		r.counter++
 		name := string(binary.BigEndian.AppendUint64(nil, r.counter))
 		r.handles[name] = newHandle(q.packet, server, r.counter)
-		return newPacket(typeHandle, p.id(), appendString(nil, name))
-	case typeClose:
-		if name, at := handleOf(q.packet); at >= 0 {
+		return sftp.NewPacket(sftp.Handle, p.ID(), sftp.AppendString(nil, name))
+	case sftp.Close:
+		if name, at := sftp.HandleOf(q.packet); at >= 0 {
 			r.forget(name)
 		}
-	case typeWrite, typeFsetstat:
-		name, _ := handleOf(q.packet)
-		if h := r.handles[name]; h != nil && p.statusCode() == statusOK {
+	case sftp.Write, sftp.Fsetstat:
+		name, _ := sftp.HandleOf(q.packet)
+		if h := r.handles[name]; h != nil && p.StatusCode() == sftp.OK {
 			r.remember(h, q.packet)
 		}
-	case typeSetstat:
-		if p.statusCode() == statusOK {
+	case sftp.Setstat:
+		if p.StatusCode() == sftp.OK {
 			r.rememberByName(q.packet)
 		}
-	case typeReaddir:
-		name, _ := handleOf(q.packet)
-		if h := r.handles[name]; h != nil && p.kind() == typeName {
+	case sftp.Readdir:
+		name, _ := sftp.HandleOf(q.packet)
+		if h := r.handles[name]; h != nil && p.Kind() == sftp.Name {
 			out, some := h.filterNames(p)
 			if !some { // all of it was seen before: ask for more
 				r.pending = append(r.pending, q)
@@ -261,11 +263,11 @@ func (r *relay) translate(q *request, p packet) packet {
 			}
 			return out
 		}
-	case typeRemove, typeRmdir, typeRename, typeExtended:
-		if q.again && p.statusCode() == statusNoSuchFile && wasCarriedOut(q.packet) {
-			p = statusPacket(p.id(), statusOK, "")
+	case sftp.Remove, sftp.Rmdir, sftp.Rename, sftp.Extended:
+		if q.again && p.StatusCode() == sftp.NoSuchFile && wasCarriedOut(q.packet) {
+			p = sftp.StatusPacket(p.ID(), sftp.OK, "")
 		}
-		if p.statusCode() == statusOK {
+		if p.StatusCode() == sftp.OK {
 			r.followName(q.packet)
 		}
 	}
@@ -273,16 +275,16 @@ func (r *relay) translate(q *request, p packet) packet {
 }
 
 // wasCarriedOut tells the requests for which "no such file", when asked again, means that the first time worked.
-func wasCarriedOut(p packet) bool {
-	if p.kind() != typeExtended {
+func wasCarriedOut(p sftp.Packet) bool {
+	if p.Kind() != sftp.Extended {
 		return true
 	}
-	extension, _, err := cutString(p.body())
+	extension, _, err := sftp.CutString(p.Body())
 	return err == nil && strings.HasPrefix(extension, "posix-rename@")
 }
 
-func (r *relay) reply(p packet) error {
+func (r *relay) reply(p sftp.Packet) error {
 	r.writing.Lock()
 	defer r.writing.Unlock()
-	return writePacket(r.client, p)
+	return sftp.WritePacket(r.client, p)
 }

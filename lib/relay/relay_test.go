@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/pkg/sftp"
+
+	wire "hafs/lib/sftp"
 )
 
 const sftpServer = "/usr/lib/openssh/sftp-server"
@@ -145,14 +147,14 @@ func TestOpenFileOutlivesItsServer(t *testing.T) {
 }
 
 func TestWhatWasCarriedOutIsNotAnErrorWhenAskedAgain(t *testing.T) {
-	removed := statusPacket(7, statusNoSuchFile, "")
+	removed := wire.StatusPacket(7, wire.NoSuchFile, "")
 	r := newRelay()
-	q := &request{packet: newPacket(typeRemove, 7, appendString(nil, "gone")), again: true}
-	if p := r.translate(q, removed); p.statusCode() != statusOK {
+	q := &request{packet: wire.NewPacket(wire.Remove, 7, wire.AppendString(nil, "gone")), again: true}
+	if p := r.translate(q, removed); p.StatusCode() != wire.OK {
 		t.Fatal("a removal that was carried out before fails")
 	}
 	q.again = false
-	if p := r.translate(q, removed); p.statusCode() != statusNoSuchFile {
+	if p := r.translate(q, removed); p.StatusCode() != wire.NoSuchFile {
 		t.Fatal("a removal of nothing succeeds")
 	}
 }
@@ -168,28 +170,28 @@ func TestListingGoesOnWithoutRepeats(t *testing.T) {
 	}
 	a, b := twins(t, files)
 	s, near := connect(t, a)
-	ask := func(p packet) packet {
+	ask := func(p wire.Packet) wire.Packet {
 		t.Helper()
-		if err := writePacket(near, p); err != nil {
+		if err := wire.WritePacket(near, p); err != nil {
 			t.Fatal(err)
 		}
-		answer, err := readPacket(near)
+		answer, err := wire.ReadPacket(near)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return answer
 	}
-	ask(packet{typeInit, 0, 0, 0, 3})
-	opened := ask(newPacket(typeOpendir, 1, appendString(nil, ".")))
-	if opened.kind() != typeHandle {
-		t.Fatalf("opendir: type %d", opened.kind())
+	ask(wire.Packet{wire.Init, 0, 0, 0, 3})
+	opened := ask(wire.NewPacket(wire.Opendir, 1, wire.AppendString(nil, ".")))
+	if opened.Kind() != wire.Handle {
+		t.Fatalf("opendir: type %d", opened.Kind())
 	}
 	var got []string
 	for n := uint32(2); ; n++ {
-		answer := ask(newPacket(typeReaddir, n, opened.body()))
-		if answer.kind() != typeName {
-			if answer.statusCode() != statusEOF {
-				t.Fatalf("readdir: status %d", answer.statusCode())
+		answer := ask(wire.NewPacket(wire.Readdir, n, opened.Body()))
+		if answer.Kind() != wire.Name {
+			if answer.StatusCode() != wire.EOF {
+				t.Fatalf("readdir: status %d", answer.StatusCode())
 			}
 			break
 		}
@@ -208,17 +210,17 @@ func TestListingGoesOnWithoutRepeats(t *testing.T) {
 	}
 }
 
-func names(t *testing.T, p packet) []string {
+func names(t *testing.T, p wire.Packet) []string {
 	t.Helper()
-	count, rest, err := cutUint32(p.body())
+	count, rest, err := wire.CutUint32(p.Body())
 	var found []string
 	for range count {
 		var name string
-		if name, rest, err = cutString(rest); err == nil {
-			_, rest, err = cutString(rest)
+		if name, rest, err = wire.CutString(rest); err == nil {
+			_, rest, err = wire.CutString(rest)
 		}
 		if err == nil {
-			rest, err = cutAttributes(rest)
+			rest, err = wire.CutAttributes(rest)
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"io"
 	"slices"
+
+	"hafs/lib/sftp"
 )
 
 // resume brings a new server to where the client is: files open and as they were acknowledged, unanswered requests asked again in their order.
@@ -27,13 +29,13 @@ func (r *relay) resume(server io.ReadWriteCloser) error {
 		}
 	}
 	r.server = newOutbox(server)
-	var answers []packet
+	var answers []sftp.Packet
 	kept := r.pending[:0]
 	for _, q := range r.pending {
 		q.again = true
-		if name, at := handleOf(q.packet); at >= 0 && (r.handles[name] == nil || r.handles[name].dead) {
-			answers = append(answers, statusPacket(q.packet.id(), statusFailure, textLost))
-			if q.packet.kind() == typeClose {
+		if name, at := sftp.HandleOf(q.packet); at >= 0 && (r.handles[name] == nil || r.handles[name].dead) {
+			answers = append(answers, sftp.StatusPacket(q.packet.ID(), sftp.Failure, textLost))
+			if q.packet.Kind() == sftp.Close {
 				r.forget(name)
 			}
 			continue
@@ -56,7 +58,7 @@ func (r *relay) resume(server io.ReadWriteCloser) error {
 type step struct {
 	at     uint64
 	handle *handle
-	change packet // nil: open it
+	change sftp.Packet // nil: open it
 }
 
 // story is what happened to the open files, in its order: of two handles of one file, the one that was opened later may have emptied it.
@@ -79,9 +81,9 @@ func (r *relay) openOn(server io.ReadWriter, h *handle) error {
 		if err != nil {
 			return err
 		}
-		if answer.kind() == typeHandle {
+		if answer.Kind() == sftp.Handle {
 			h.again = true
-			h.server, _, err = cutString(answer.body())
+			h.server, _, err = sftp.CutString(answer.Body())
 			return err
 		}
 	}
@@ -90,23 +92,23 @@ func (r *relay) openOn(server io.ReadWriter, h *handle) error {
 }
 
 // redo carries out a change again. If the new server cannot, the file there is not what the client was told.
-func (r *relay) redo(server io.ReadWriter, h *handle, p packet) error {
-	_, at := handleOf(p)
+func (r *relay) redo(server io.ReadWriter, h *handle, p sftp.Packet) error {
+	_, at := sftp.HandleOf(p)
 	answer, err := askNow(server, withHandle(p, at, h.server))
-	if err != nil || answer.statusCode() == statusOK {
+	if err != nil || answer.StatusCode() == sftp.OK {
 		return err
 	}
 	r.bury(h)
-	_, err = askNow(server, newPacket(typeClose, 0, appendString(nil, h.server)))
+	_, err = askNow(server, sftp.NewPacket(sftp.Close, 0, sftp.AppendString(nil, h.server)))
 	return err
 }
 
 // askNow asks a server that nobody else asks yet.
-func askNow(server io.ReadWriter, p packet) (packet, error) {
-	p = append(packet{}, p...)
+func askNow(server io.ReadWriter, p sftp.Packet) (sftp.Packet, error) {
+	p = append(sftp.Packet{}, p...)
 	binary.BigEndian.PutUint32(p[1:], 0)
-	if err := writePacket(server, p); err != nil {
+	if err := sftp.WritePacket(server, p); err != nil {
 		return nil, err
 	}
-	return readPacket(server)
+	return sftp.ReadPacket(server)
 }
