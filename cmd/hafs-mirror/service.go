@@ -12,7 +12,9 @@ import (
 
 	"hafs/lib/config"
 	"hafs/lib/dial"
+	"hafs/lib/gate"
 	"hafs/lib/mirror"
+	"hafs/lib/reception"
 	"hafs/lib/record"
 	"hafs/lib/socket"
 	"hafs/lib/system"
@@ -37,7 +39,7 @@ func (c *runCommand) serve(ctx context.Context) error {
 	defer share.Close()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	followed := following{store: store, now: r}
+	latest := &record.Latest{Store: store}
 	m := &mirror.Mirror{Share: share, StatusFile: settings.Run("mirror.json"), Every: c.Every, Log: log}
 	m.Transport = func(w mirror.Wanted) mirror.Transport {
 		if w.Transport != mirror.StreamTransport {
@@ -48,7 +50,7 @@ func (c *runCommand) serve(ctx context.Context) error {
 			Open: func(context.Context) (io.ReadWriteCloser, error) { // the session outlives the batch it is opened for
 				return dial.Open(ctx, settings.Run("dial.sock"), w.Target, []string{"stream"})
 			},
-			Generation: func() uint64 { return followed.record().Generation },
+			Generation: func() uint64 { return latest.Record().Generation },
 		}
 	}
 	m.Start(ctx)
@@ -57,14 +59,14 @@ func (c *runCommand) serve(ctx context.Context) error {
 		return err
 	}
 	defer listener.Close()
-	sessions, err := socket.Listen(settings.Run("sessions.sock"))
+	sessions, err := socket.Listen(settings.Run(gate.SessionSocket))
 	if err != nil {
 		return err
 	}
 	defer sessions.Close()
-	taking := newReceiving(settings, &followed, m, share.Name, log)
-	m.Drain = taking.drain
-	go taking.accept(ctx, sessions)
+	desk := reception.New(settings, latest, m, share.Name, log)
+	m.Drain = desk.Drain
+	go desk.Accept(ctx, sessions)
 	go m.Serve(listener)
 	records, err := store.Follow(ctx)
 	if err != nil {
