@@ -123,4 +123,3 @@ func (r *Reception) note(p stream.Position) error {
 	}
 	return system.Machine{}.Replace("note position", r.settings.State("position.json"), text, 0o644)
 }
-

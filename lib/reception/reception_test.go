@@ -1,0 +1,164 @@
+package reception
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pkg/sftp"
+	"github.com/rs/zerolog"
+
+	"hafs/lib/change"
+	"hafs/lib/config"
+	"hafs/lib/gate"
+	"hafs/lib/lease"
+	"hafs/lib/mirror"
+	"hafs/lib/mirror/tree"
+	"hafs/lib/record"
+	"hafs/lib/recordtest"
+	"hafs/lib/socket"
+	"hafs/lib/stream"
+	"hafs/lib/system"
+)
+
+const marker = "cluster: test\n"
+
+// desk is a reception of one server, with its share in a directory of its own.
+type desk struct {
+	t        *testing.T
+	settings config.Settings
+	share    string
+	store    record.Store
+	record   record.Record
+}
+
+func open(t *testing.T, self, line string) *desk {
+	t.Helper()
+	d := &desk{t: t, settings: config.Defaults(), share: t.TempDir()}
+	d.settings.Name, d.settings.StateDirectory, d.settings.RunDirectory = self, t.TempDir(), t.TempDir()
+	must(t, os.WriteFile(filepath.Join(d.share, change.Marker), []byte(marker), 0o644))
+	d.record = recordtest.Parse(t, line)
+	d.record.FS.SharedArea, d.record.DataDirectory = d.share, d.share
+	d.store = record.Store{Directory: d.settings.StateDirectory}
+	must(t, d.store.Install(d.record))
+	root, err := tree.Open(d.share)
+	must(t, err)
+	t.Cleanup(func() { root.Close() })
+	ctx, stop := context.WithCancel(context.Background())
+	m := &mirror.Mirror{Share: root, Every: time.Hour, Log: zerolog.Nop()}
+	m.Start(ctx)
+	listener, err := socket.Listen(d.settings.Run(gate.SessionSocket))
+	must(t, err)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		New(d.settings, &record.Latest{Store: d.store}, m, d.share, zerolog.Nop()).Accept(ctx, listener)
+	}()
+	t.Cleanup(func() { stop(); listener.Close(); <-done })
+	return d
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// peer is the far end of a session: what sshd would have.
+type peer struct {
+	io.Reader
+	io.WriteCloser
+	conn *net.UnixConn
+}
+
+func (p peer) Close() error { return errors.Join(p.conn.Close(), p.WriteCloser.Close()) }
+
+// session does what hafs-gate does.
+func (d *desk) session(kind gate.Kind, from string) peer {
+	d.t.Helper()
+	in, write, err := os.Pipe()
+	must(d.t, err)
+	read, out, err := os.Pipe()
+	must(d.t, err)
+	conn, err := socket.Dial(d.settings.Run(gate.SessionSocket))
+	must(d.t, err)
+	text, err := json.Marshal(gate.Session{Kind: kind, From: from, Generation: d.record.Generation})
+	must(d.t, err)
+	must(d.t, socket.Send(conn, append(text, '\n'), int(in.Fd()), int(out.Fd())))
+	must(d.t, errors.Join(in.Close(), out.Close()))
+	p := peer{read, write, conn}
+	d.t.Cleanup(func() { p.Close(); read.Close() })
+	return p
+}
+
+func (d *desk) giveLease() {
+	d.t.Helper()
+	l := lease.Lease{Generation: d.record.Generation, Expires: lease.Clock() + time.Minute}
+	must(d.t, l.Write(system.Machine{}, d.settings.Run("lease")))
+}
+
+func TestOnlyWhoFeedsThisServerIsLetIn(t *testing.T) {
+	d := open(t, "W3", "fs=L1 pairs=W3/M2 spares=M3")
+	hello := stream.Hello{Cluster: "test", Generation: 7, Marker: []byte(marker)}
+	var refused stream.Refusal
+	if _, err := stream.Open(d.session(gate.Replica, "M3"), hello, func() {}); !errors.As(err, &refused) || !strings.Contains(refused.Reason, "M3 does not feed W3") {
+		t.Errorf("M3: %v", err)
+	}
+	s, err := stream.Open(d.session(gate.Replica, "L1"), hello, func() {})
+	must(t, err)
+	if text, err := os.ReadFile(d.settings.State("position.json")); err != nil || !strings.Contains(string(text), `"Complete":false`) {
+		t.Errorf("a copy that was never compared: %s %v", text, err)
+	}
+	// I1: a generation in which another server feeds this one ends what is under way.
+	next := d.record.Clone()
+	next.Generation, next.FS.Name = 8, "M3"
+	next.Servers[0].Status, next.Servers[3].Status = record.Failed, record.Active
+	must(t, d.store.Install(next))
+	b, err := s.Begin(false)
+	must(t, err)
+	if _, err := b.End(nil); !errors.As(err, &refused) || !strings.Contains(refused.Reason, "L1 does not feed W3") {
+		t.Errorf("a deposed file sharing server: %v", err)
+	}
+}
+
+func TestTheShareIsServedWithTheLeaseOnly(t *testing.T) {
+	d := open(t, "L1", "fs=L1 pairs=W3/M2 spares=M3")
+	p := d.session(gate.Share, "M3")
+	if _, err := sftp.NewClientPipe(p, p); err == nil {
+		t.Fatal("served without a lease")
+	}
+	d.giveLease()
+	p = d.session(gate.Share, "M3")
+	client, err := sftp.NewClientPipe(p, p)
+	must(t, err)
+	must(t, client.Mkdir(filepath.Join(d.share, "new")))
+	must(t, lease.Remove(system.Machine{}, d.settings.Run("lease")))
+	if err := client.Mkdir(filepath.Join(d.share, "later")); err == nil {
+		t.Error("a change was acknowledged without the lease")
+	}
+}
+
+// hafs-role ends a session by killing hafs-gate, whose connection goes with it.
+func TestASessionEndsWithItsGate(t *testing.T) {
+	d := open(t, "L1", "fs=L1 pairs=W3/M2 spares=M3")
+	d.giveLease()
+	p := d.session(gate.Share, "M3")
+	_, err := sftp.NewClientPipe(p, p)
+	must(t, err)
+	must(t, p.conn.Close())
+	ended := make(chan struct{})
+	go func() { _, _ = io.Copy(io.Discard, p.Reader); close(ended) }()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the session goes on")
+	}
+}
