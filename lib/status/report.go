@@ -27,6 +27,7 @@ type Report struct {
 	Generation     uint64    `json:"generation"`
 	SeenFrom       string    `json:"seen_from"`
 	FS             string    `json:"fs"`
+	Leased         bool      `json:"leased"` // FS has its lease: it serves
 	VirtualAddress string    `json:"virtual_address"`
 	RoomBytes      uint64    `json:"room_bytes"` // what may still be written: the smallest, over the servers, of half the free space (paper 3.1)
 	Servers        []Server  `json:"servers"`
@@ -55,6 +56,7 @@ type Replica struct {
 	Pair    int          `json:"pair"`
 	Place   string       `json:"place"`
 	State   mirror.State `json:"state"` // empty: its feeder says nothing of it
+	Number  uint64       `json:"number"` // position: changes up to this one, as its feeder counts, are on it
 	Pending int          `json:"pending"`
 	Error   string       `json:"error,omitempty"`
 }
@@ -69,7 +71,11 @@ type Finding struct {
 
 // Compile makes the report.
 func Compile(r record.Record, self string, answers map[string]Answer) Report {
-	report := Report{Cluster: r.Cluster, Generation: r.Generation, SeenFrom: self, FS: r.FS.Name, VirtualAddress: r.FS.VirtualAddress}
+	fs := answers[r.FS.Name]
+	report := Report{
+		Cluster: r.Cluster, Generation: r.Generation, SeenFrom: self,
+		FS: r.FS.Name, Leased: fs.Err == nil && fs.Details.Leased, VirtualAddress: r.FS.VirtualAddress,
+	}
 	for _, s := range r.Servers {
 		a := answers[s.Name]
 		row := Server{Name: s.Name, Address: s.Address, Role: string(r.Role(s.Name)), Pair: r.PairOf(s.Name) + 1, Answers: a.Err == nil}
@@ -100,7 +106,7 @@ func (report *Report) addReplica(answers map[string]Answer, name, feeder, place 
 	row := Replica{Name: name, FedBy: feeder, Pair: pair, Place: place}
 	for _, s := range answers[feeder].Mirror.Replicas {
 		if s.Name == name {
-			row.State, row.Pending, row.Error = s.State, s.Pending, s.Error
+			row.State, row.Number, row.Pending, row.Error = s.State, s.Number, s.Pending, s.Error
 		}
 	}
 	report.Replicas = append(report.Replicas, row)

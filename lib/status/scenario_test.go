@@ -31,7 +31,7 @@ func newWorld(r record.Record) world {
 	w := world{r, map[string]Answer{}}
 	for i, s := range r.Servers {
 		a := Answer{RTT: time.Duration(i+1) * 100 * time.Microsecond}
-		a.Details = link.Details{Facts: link.Facts{Cluster: r.Cluster, Generation: r.Generation, Healthy: true}, Confirmed: true, FreeBytes: 40 << 30}
+		a.Details = link.Details{Facts: link.Facts{Cluster: r.Cluster, Generation: r.Generation, Healthy: true}, Confirmed: true, Leased: s.Name == r.FS.Name, FreeBytes: 40 << 30}
 		a.Role = role.State{Generation: r.Generation, Role: r.Role(s.Name), Since: now.Add(-90 * time.Second)}
 		for _, wanted := range mirror.Replicas(r, s.Name, true) {
 			a.Mirror.Replicas = append(a.Mirror.Replicas, mirror.ReplicaStatus{Name: wanted.Name, State: mirror.Complete})
