@@ -11,11 +11,13 @@ import (
 
 // Print shows the report to people.
 func (report Report) Print(w io.Writer, now time.Time) error {
-	lease := "has the lease"
-	if !report.Leased {
-		lease = "has NO lease"
+	lease := "lease held"
+	if !answered(report, report.FS) {
+		lease = "lease unknown"
+	} else if !report.Leased {
+		lease = "NO lease"
 	}
-	fmt.Fprintf(w, "cluster %s, generation %d, seen from %s; file sharing server %s %s, virtual address %s; room %s\n\n",
+	fmt.Fprintf(w, "cluster %s, generation %d, seen from %s; file sharing server %s (%s), virtual address %s; room %s\n\n",
 		report.Cluster, report.Generation, report.SeenFrom, report.FS, lease, report.VirtualAddress, size(report.RoomBytes))
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "SERVER\tADDRESS\tROLE\tPAIR\tANSWERS\tGENERATION\tFOR\tREPLICA")
