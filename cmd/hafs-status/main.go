@@ -41,7 +41,7 @@ func (c *cli) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		report := status.Compile(r, settings.Name, status.Gather(ctx, settings, r))
+		report := status.Compile(r, settings.Name, status.Gather(ctx, settings, r), time.Now())
 		if err := c.show(report); err != nil {
 			return err
 		}

@@ -50,6 +50,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	}
 	defer listener.Close()
 	go k.accept(ctx, listener)
+	go k.tell(ctx)
 	system.Ready(ctx, func() bool { k.now(); return true }) // a keeper that is stuck does not answer
 	for r := range records {
 		k.mu.Lock()
@@ -66,6 +67,24 @@ func (k *Keeper) Run(ctx context.Context) error {
 		k.pool.keep(ctx, servers)
 	}
 	return nil
+}
+
+// tell leaves word of connections that fail, for hafs-status: nobody else would see that this server's key is refused.
+func (k *Keeper) tell(ctx context.Context) {
+	for {
+		text, err := k.pool.failures.text()
+		if err == nil {
+			err = system.Machine{}.Replace("note failures", k.Settings.Run("dial.json"), text, 0o644)
+		}
+		if err != nil {
+			k.Log.Error().Err(err).Msg("cannot note which connections fail")
+		}
+		select {
+		case <-k.pool.failures.changed:
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (k *Keeper) now() (record.Record, <-chan struct{}) {

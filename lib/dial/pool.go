@@ -3,6 +3,7 @@ package dial
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -26,6 +27,8 @@ type pool struct {
 	mu    sync.Mutex
 	warm  map[string]*connection
 	keeps map[string]context.CancelFunc // servers whose connection is kept whether it is used or not
+
+	failures failures
 }
 
 type connection struct {
@@ -35,7 +38,7 @@ type connection struct {
 }
 
 func newPool(d *session.Dialer, log zerolog.Logger) *pool {
-	return &pool{dialer: d, log: log, warm: map[string]*connection{}, keeps: map[string]context.CancelFunc{}}
+	return &pool{dialer: d, log: log, warm: map[string]*connection{}, keeps: map[string]context.CancelFunc{}, failures: failures{changed: make(chan struct{}, 1)}}
 }
 
 func (p *pool) entry(s record.Server) *connection {
@@ -103,6 +106,8 @@ func (p *pool) keep(ctx context.Context, servers []record.Server) {
 		if !wanted[key] {
 			stop()
 			delete(p.keeps, key)
+			name, _, _ := strings.Cut(key, " ")
+			p.failures.note(name, nil)
 		}
 	}
 }
@@ -110,6 +115,7 @@ func (p *pool) keep(ctx context.Context, servers []record.Server) {
 func (p *pool) renew(ctx context.Context, s record.Server) {
 	for ctx.Err() == nil {
 		client, err := p.get(ctx, s)
+		p.failures.note(s.Name, err)
 		if err == nil {
 			ended := make(chan struct{})
 			go func() { _ = client.Wait(); close(ended) }()

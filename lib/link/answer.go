@@ -176,7 +176,8 @@ func (d *Daemon) details(have record.Record, confirmed bool, voted uint64) *Deta
 	x := Details{Facts: *d.facts(have, voted), Confirmed: confirmed, Leased: d.serving.leased(), Peers: d.view()}
 	x.Role, _ = os.ReadFile(d.Settings.Run("role.json"))
 	x.Mirror, _ = os.ReadFile(d.Settings.Run("mirror.json"))
-	for _, text := range []*json.RawMessage{&x.Role, &x.Mirror} {
+	x.Dial, _ = os.ReadFile(d.Settings.Run("dial.json"))
+	for _, text := range []*json.RawMessage{&x.Role, &x.Mirror, &x.Dial} {
 		if !json.Valid(*text) {
 			*text = nil
 		}

@@ -20,6 +20,7 @@ type Details struct {
 	Leased    bool            `json:"leased,omitempty"` // it is FS and may serve
 	Role      json.RawMessage `json:"role,omitempty"`   // role.json
 	Mirror    json.RawMessage `json:"mirror,omitempty"` // mirror.json
+	Dial      json.RawMessage `json:"dial,omitempty"`   // dial.json
 	Peers     map[string]Peer `json:"peers,omitempty"`
 	FreeBytes uint64          `json:"free_bytes"` // of the share's file system
 	SizeBytes uint64          `json:"size_bytes"`

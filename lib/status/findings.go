@@ -3,7 +3,10 @@ package status
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
+	"time"
 
 	"hafs/lib/gate"
 	"hafs/lib/link"
@@ -14,9 +17,12 @@ import (
 // scarce is the room below which an operator should think of more disk.
 const scarce = 64 << 20
 
+// connectPatience is how long a connection may be missing before that is said: servers that just changed roles make new ones.
+const connectPatience = 5 * time.Second
+
 // findings lists what is wrong, gravest first within each server's rows as the record orders them. Consequences of a silent server
 // are not listed beside it.
-func findings(r record.Record, report Report, answers map[string]Answer) []Finding {
+func findings(r record.Record, report Report, answers map[string]Answer, now time.Time) []Finding {
 	found := []Finding{}
 	add := func(grave bool, server, do, text string, args ...any) {
 		found = append(found, Finding{Grave: grave, Server: server, Do: do, Text: fmt.Sprintf(text, args...)})
@@ -40,6 +46,11 @@ func findings(r record.Record, report Report, answers map[string]Answer) []Findi
 			add(true, s.Name, "start more servers: a majority has to answer", "%s has not heard from a majority since it booted", s.Name)
 		case s.Problem != "":
 			add(true, s.Name, remedy(a), "%s: %s", s.Name, s.Problem)
+		}
+		for _, peer := range slices.Sorted(maps.Keys(a.Dial)) {
+			if f := a.Dial[peer]; s.Answers && answered(report, peer) && r.Role(peer) != record.RoleFailed && now.Sub(f.Since) > connectPatience {
+				add(true, s.Name, dialRemedy(f.Error, s.Name), "%s gets no data connection to %s: %s", s.Name, peer, f.Error)
+			}
 		}
 		if a.Role.Aside != "" {
 			add(false, s.Name, "look at "+a.Role.Aside+".list, keep what you need, remove the folder", "%s came back with files that nobody else has; they are in %s", s.Name, a.Role.Aside)
@@ -103,10 +114,22 @@ func remedy(a Answer) string {
 
 // silenceRemedy tells a server that is there and turns us away, which no waiting mends, from one that is lost.
 func silenceRemedy(problem, fs string) string {
-	for _, word := range []string{"refuses our key", "host certificate"} {
-		if strings.Contains(problem, word) {
-			return "deploy keys and certificates anew: playbooks/site.yml"
-		}
+	if keys(problem) {
+		return deployKeys
 	}
 	return "wait for the examination time; then look at hafs-linkcheck on " + fs
+}
+
+func dialRemedy(problem, server string) string {
+	if keys(problem) {
+		return deployKeys
+	}
+	return "journalctl -u hafs-dial on " + server
+}
+
+const deployKeys = "deploy keys and certificates anew: playbooks/site.yml"
+
+// keys says whether a problem is one of keys or certificates.
+func keys(problem string) bool {
+	return strings.Contains(problem, "refuses our key") || strings.Contains(problem, "host certificate")
 }

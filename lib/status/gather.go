@@ -29,6 +29,7 @@ func Gather(ctx context.Context, s config.Settings, r record.Record) map[string]
 			a := Answer{Details: d, RTT: time.Since(asked), Err: err}
 			_ = json.Unmarshal(d.Role, &a.Role) // a server that just booted has none yet
 			_ = json.Unmarshal(d.Mirror, &a.Mirror)
+			_ = json.Unmarshal(d.Dial, &a.Dial)
 			mu.Lock()
 			defer mu.Unlock()
 			answers[server.Name] = a

@@ -6,6 +6,7 @@ package status
 import (
 	"time"
 
+	"hafs/lib/dial"
 	"hafs/lib/link"
 	"hafs/lib/mirror"
 	"hafs/lib/record"
@@ -17,6 +18,7 @@ type Answer struct {
 	Details link.Details
 	Role    role.State
 	Mirror  mirror.Status
+	Dial    map[string]dial.Failure // data connections that fail, by server
 	RTT     time.Duration
 	Err     error
 }
@@ -55,7 +57,7 @@ type Replica struct {
 	FedBy   string       `json:"fed_by"`
 	Pair    int          `json:"pair"`
 	Place   string       `json:"place"`
-	State   mirror.State `json:"state"` // empty: its feeder says nothing of it
+	State   mirror.State `json:"state"`  // empty: its feeder says nothing of it
 	Number  uint64       `json:"number"` // position: changes up to this one, as its feeder counts, are on it
 	Pending int          `json:"pending"`
 	Error   string       `json:"error,omitempty"`
@@ -70,7 +72,7 @@ type Finding struct {
 }
 
 // Compile makes the report.
-func Compile(r record.Record, self string, answers map[string]Answer) Report {
+func Compile(r record.Record, self string, answers map[string]Answer, now time.Time) Report {
 	fs := answers[r.FS.Name]
 	report := Report{
 		Cluster: r.Cluster, Generation: r.Generation, SeenFrom: self,
@@ -95,7 +97,7 @@ func Compile(r record.Record, self string, answers map[string]Answer) Report {
 		report.addReplica(answers, p.DRS1, r.FS.Name, "drs1", i+1)
 		report.addReplica(answers, p.DRS2, p.DRS1, "drs2", i+1)
 	}
-	report.Findings = findings(r, report, answers)
+	report.Findings = findings(r, report, answers, now)
 	return report
 }
 

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"hafs/lib/dial"
 	"hafs/lib/link"
 	"hafs/lib/mirror"
 	"hafs/lib/record"
@@ -57,6 +58,9 @@ func (w world) happen(event, name, text string) error {
 		a.Details.Facts.Problem = text
 	case "role":
 		a.Role.Problem = text
+	case "refused": // by another server, since a while
+		peer, reason, _ := strings.Cut(text, " ")
+		a.Dial = map[string]dial.Failure{peer: {Since: now.Add(-time.Minute), Error: reason}}
 	case "aside":
 		a.Role.Aside = text
 	case "unconfirmed":
@@ -124,7 +128,7 @@ func play(t *testing.T, file string) {
 			}
 		}
 	}
-	report := Compile(w.record, w.record.FS.Name, w.answers)
+	report := Compile(w.record, w.record.FS.Name, w.answers, now)
 	var got []string
 	for _, f := range report.Findings {
 		mark := map[bool]string{true: "WRONG", false: "note"}[f.Grave]
@@ -155,7 +159,7 @@ func TestPrint(t *testing.T) {
 	}
 	fs := w.answers["L1"]
 	fs.Mirror.Replicas[0].Pending = 12
-	report := Compile(w.record, "M1", w.answers)
+	report := Compile(w.record, "M1", w.answers, now)
 	var text strings.Builder
 	if err := report.Print(&text, now); err != nil {
 		t.Fatal(err)
@@ -177,7 +181,7 @@ func TestPrint(t *testing.T) {
 
 func TestPrintWhenAllIsWell(t *testing.T) {
 	w := newWorld(recordtest.Parse(t, "fs=L1 pairs=W3/M2 spares=M3"))
-	report := Compile(w.record, "L1", w.answers)
+	report := Compile(w.record, "L1", w.answers, now)
 	var text strings.Builder
 	if err := report.Print(&text, now); err != nil {
 		t.Fatal(err)
@@ -195,7 +199,7 @@ func TestRoomIsHalfTheFreeSpaceOfTheFullestServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if got := Compile(w.record, "L1", w.answers).RoomBytes; got != 500<<20 {
+	if got := Compile(w.record, "L1", w.answers, now).RoomBytes; got != 500<<20 {
 		t.Fatal(got)
 	}
 }
