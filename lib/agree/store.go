@@ -17,6 +17,9 @@ type Store struct {
 	Path    string // such as /var/lib/hafs/vote.json
 }
 
+// ErrDamaged means that a vote cannot be read: it may have been for the next generation, so a server that has it does not vote.
+var ErrDamaged = errors.New("damaged: this server does not vote")
+
 // Load is the vote for a generation. A server that has not voted on it yet has an empty one; a vote that cannot be read is an error,
 // and such a server must not vote: it may have forgotten a promise.
 func (s Store) Load(generation uint64) (Vote, error) {
@@ -29,7 +32,7 @@ func (s Store) Load(generation uint64) (Vote, error) {
 	}
 	var v Vote
 	if err := json.Unmarshal(text, &v); err != nil || v.Generation == 0 {
-		return Vote{}, fmt.Errorf("vote %s is damaged (%v): this server does not vote", s.Path, err)
+		return Vote{}, fmt.Errorf("vote %s: %w (%v)", s.Path, ErrDamaged, err)
 	}
 	switch {
 	case v.Generation < generation: // decided since
@@ -55,4 +58,12 @@ func (s Store) Save(v Vote) error {
 		return err
 	}
 	return m.SyncDirectory("sync vote", filepath.Dir(s.Path))
+}
+
+// Discard takes the vote away. Only a server that cannot have voted on the generation to come may do so: one that has failed in the present one.
+func (s Store) Discard() error {
+	if err := s.Machine.RemoveAll("discard vote", s.Path); err != nil {
+		return err
+	}
+	return s.Machine.SyncDirectory("sync vote", filepath.Dir(s.Path))
 }

@@ -156,6 +156,11 @@ func (d *Daemon) hear(from string, now time.Time) {
 func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
 	f := Facts{Cluster: have.Cluster, Generation: have.Generation}
 	f.Healthy, f.Problem = d.canary.state()
+	if f.Problem == "" {
+		d.mu.Lock()
+		f.Problem = d.voteDamage
+		d.mu.Unlock()
+	}
 	if voted > have.Generation {
 		f.Voted = voted
 	}
@@ -209,6 +214,9 @@ func (d *Daemon) vote(from string, q Request) (agree.Answer, error) {
 	}
 	vote, err := d.votes.Load(q.Record.Generation)
 	if err != nil {
+		d.mu.Lock()
+		d.noteDamage(err)
+		d.mu.Unlock()
 		return agree.Answer{}, err
 	}
 	next, a := Cast(vote, q.Kind, *q.Ballot, *q.Record)

@@ -31,12 +31,14 @@ type Daemon struct {
 	// Start starts a systemd unit without waiting for it.
 	Start func(unit string) error
 
-	store   record.Store
-	votes   agree.Store
-	canary  *canary
-	serving *serving
-	iface   foundInterface
-	wake    chan struct{}
+	store record.Store
+	votes agree.Store
+	// voteDamage is why the vote on disk cannot be read; empty when it can.
+	voteDamage string
+	canary     *canary
+	serving    *serving
+	iface      foundInterface
+	wake       chan struct{}
 
 	voting    sync.Mutex // one question of agreement at a time
 	mu        sync.Mutex

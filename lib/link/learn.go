@@ -87,6 +87,7 @@ func (d *Daemon) install(r record.Record, save func(record.Record) error, how st
 	d.mu.Lock()
 	d.record, d.fsHeard = r, time.Now()
 	clear(d.due)
+	d.heal(r)
 	err := error(nil)
 	if d.confirmed {
 		err = d.writeConfirmed()

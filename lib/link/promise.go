@@ -14,9 +14,35 @@ import (
 func (d *Daemon) remember(now time.Time) {
 	d.fsHeard = now
 	next := d.record.Generation + 1
-	if vote, err := d.votes.Load(next); err != nil || vote.Value != nil {
+	vote, err := d.votes.Load(next)
+	if err != nil || vote.Value != nil {
 		d.voted = next
 	}
+	d.noteDamage(err)
+}
+
+// noteDamage keeps what hafs-status says of a vote that cannot be read; with d.mu held, or before anybody else is there.
+func (d *Daemon) noteDamage(err error) {
+	if !errors.Is(err, agree.ErrDamaged) {
+		return
+	}
+	if d.voteDamage == "" {
+		d.Log.Error().Err(err).Msg("this server does not vote until it has failed and is taken back")
+	}
+	d.voteDamage = err.Error()
+}
+
+// heal discards a damaged vote once this server has failed in the record: members alone vote on the generation to come, so it was not for that one.
+func (d *Daemon) heal(r record.Record) {
+	if d.voteDamage == "" || r.Role(d.Settings.Name) != record.RoleFailed {
+		return
+	}
+	if err := d.votes.Discard(); err != nil {
+		d.Log.Error().Err(err).Msg("cannot discard the damaged vote")
+		return
+	}
+	d.Log.Warn().Uint64("generation", r.Generation).Msg("the damaged vote is discarded: this server votes again when it is taken back")
+	d.voteDamage = ""
 }
 
 // bound says whether this server has voted for a generation after this one.

@@ -229,3 +229,37 @@ func TestVoteLeftHalfDone(t *testing.T) {
 		_ = a.install(nine, a.store.Install, "test")
 	})
 }
+
+// A vote that cannot be read may be for the generation to come. The server says so, does not vote, and votes again after it was out of the record.
+func TestDamagedVote(t *testing.T) {
+	directory := inMemory(t)
+	if err := os.WriteFile(directory+"/vote.json", []byte(`{"generation": 8, "prom`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r := three(t, 7, "a")
+	d := newVoter(t, "c", directory, r)
+	failed := r.Clone()
+	failed.Generation, failed.Servers[2].Status = 8, record.Failed
+	failed.Pairs[0].DRS2 = record.Trouble
+	if reply := d.answer("a", ask(Prepare, 1, failed)); !strings.Contains(reply.Error, "does not vote") {
+		t.Errorf("it votes: %+v", reply)
+	}
+	if f := d.answer("a", Request{Kind: Beat, Cluster: "test", Generation: 7}).Facts; f == nil || !strings.Contains(f.Problem, "damaged") || f.Voted != 8 {
+		t.Errorf("its heartbeat says %+v", f)
+	}
+	if reply := d.answer("a", Request{Kind: Install, Cluster: "test", Record: &failed}); reply.Error != "" {
+		t.Fatal(reply.Error)
+	}
+	back := failed.Clone()
+	back.Generation, back.Servers[2].Status = 9, record.Active
+	back.Pairs[0].DRS2 = "c"
+	if reply := d.answer("a", Request{Kind: Install, Cluster: "test", Record: &back}); reply.Error != "" {
+		t.Fatal(reply.Error)
+	}
+	after := failed.Clone()
+	after.Generation = 10
+	votedYes(t, d.answer("a", ask(Prepare, 1, after)))
+	if f := d.answer("a", Request{Kind: Beat, Cluster: "test", Generation: 9}).Facts; f == nil || f.Problem != "" {
+		t.Errorf("its heartbeat still says %+v", f)
+	}
+}

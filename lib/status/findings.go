@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"hafs/lib/agree"
 	"hafs/lib/gate"
 	"hafs/lib/link"
 	"hafs/lib/mirror"
@@ -37,7 +38,7 @@ func findings(r record.Record, report Report, answers map[string]Answer, now tim
 		case r.Role(s.Name) == record.RoleFailed && !s.Answers:
 			add(false, s.Name, "start it; it is taken back by itself", "%s has failed and does not answer: %s", s.Name, s.Problem)
 		case r.Role(s.Name) == record.RoleFailed:
-			add(false, s.Name, "wait; if this stays: "+remedy(a), "%s has failed, answers, and is not back yet: %s", s.Name, firstOf(s.Problem, "being brought up to date"))
+			add(false, s.Name, "wait; if this stays: "+remedy(a, s.Name), "%s has failed, answers, and is not back yet: %s", s.Name, firstOf(s.Problem, "being brought up to date"))
 		case !s.Answers:
 			add(true, s.Name, silenceRemedy(s.Problem, r.FS.Name), "%s does not answer: %s", s.Name, s.Problem)
 		case s.Generation < r.Generation:
@@ -45,7 +46,7 @@ func findings(r record.Record, report Report, answers map[string]Answer, now tim
 		case !a.Details.Confirmed:
 			add(true, s.Name, "start more servers: a majority has to answer", "%s has not heard from a majority since it booted", s.Name)
 		case s.Problem != "":
-			add(true, s.Name, remedy(a), "%s: %s", s.Name, s.Problem)
+			add(true, s.Name, remedy(a, s.Name), "%s: %s", s.Name, s.Problem)
 		}
 		for _, peer := range slices.Sorted(maps.Keys(a.Dial)) {
 			if f := a.Dial[peer]; s.Answers && answered(report, peer) && r.Role(peer) != record.RoleFailed && now.Sub(f.Since) > connectPatience {
@@ -102,8 +103,10 @@ func answered(report Report, name string) bool {
 	return false
 }
 
-func remedy(a Answer) string {
+func remedy(a Answer, name string) string {
 	switch {
+	case strings.Contains(a.Details.Facts.Problem, agree.ErrDamaged.Error()):
+		return "hafs-promote failed " + name + "; it is taken back by itself, and votes again"
 	case a.Details.Facts.Problem != "":
 		return "look at the disk that holds the share"
 	case strings.Contains(a.Role.Problem, gate.ErrNoMarker.Error()):
