@@ -26,6 +26,7 @@ Examples:
   cp -rL /etc/hafs/cluster /tmp/next; vi /tmp/next/*; hafs-promote apply /tmp/next
   hafs-promote check /tmp/next       is this a whole record?
   hafs-promote init /tmp/first       the first generation of this server (deployment does it)
+  hafs-promote init --renew /tmp/w3  this server's record is damaged: lay a copy of another one's
 
 Exit codes: 0 done or explained, 1 failed, 3 refused (by the rules or by the other servers; the reason is printed), 4 no majority
 answered (explain: the servers left would be none), 5 nothing to do.`
@@ -106,6 +107,7 @@ func (k *checkCommand) Run() error {
 }
 
 type initCommand struct {
+	Renew bool `help:"Lay a record copied from a server that is well over one that cannot be read, which is kept aside."`
 	Dir string `arg:"" type:"existingdir" help:"Directory with the three files."`
 }
 
@@ -117,6 +119,9 @@ func (i *initCommand) Run(c *cli) error {
 	settings, err := c.Settings()
 	if err != nil {
 		return err
+	}
+	if i.Renew {
+		return promote.Renew(system.Machine{}, settings, first)
 	}
 	return promote.Init(system.Machine{}, settings, first)
 }

@@ -34,6 +34,33 @@ func Init(m system.Machine, s config.Settings, first record.Record) error {
 	return store.Install(first)
 }
 
+// Renew lays a record, copied from a server that is well, on one whose own cannot be read. What was there is kept aside. The server then learns from the
+// others whether it is the newest, as after any start.
+func Renew(m system.Machine, s config.Settings, whole record.Record) error {
+	store := record.Store{Machine: m, Directory: s.StateDirectory}
+	have, err := store.Current()
+	if err == nil {
+		return exitcode.With(exitcode.Nothing, fmt.Errorf("the record of %s can be read: %s", s.Name, have))
+	}
+	if errors.Is(err, record.ErrNone) {
+		return exitcode.With(exitcode.Refused, fmt.Errorf("%s has no record that could be damaged: hafs-promote init DIR", s.Name))
+	}
+	if _, known := whole.Server(s.Name); !known {
+		return exitcode.With(exitcode.Refused, fmt.Errorf("%s is not in the server list", s.Name))
+	}
+	damaged, linkErr := os.Readlink(store.Link())
+	if linkErr != nil {
+		return linkErr
+	}
+	if err := m.Rename("keep damaged generation", filepath.Join(s.StateDirectory, damaged), filepath.Join(s.StateDirectory, damaged+".damaged")); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	if err := m.RemoveAll("take away current", store.Link()); err != nil {
+		return err
+	}
+	return store.Install(whole)
+}
+
 func mark(m system.Machine, s config.Settings, first record.Record) error {
 	directory := first.DataDirectory
 	err := gate.CheckMarker(directory, first.Cluster)
