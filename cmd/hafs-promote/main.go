@@ -107,8 +107,8 @@ func (k *checkCommand) Run() error {
 }
 
 type initCommand struct {
-	Renew bool `help:"Lay a record copied from a server that is well over one that cannot be read, which is kept aside."`
-	Dir string `arg:"" type:"existingdir" help:"Directory with the three files."`
+	Renew bool   `help:"Lay a record copied from a server that is well over one that cannot be read, which is kept aside."`
+	Dir   string `arg:"" type:"existingdir" help:"Directory with the three files."`
 }
 
 func (i *initCommand) Run(c *cli) error {
