@@ -122,5 +122,8 @@ func (s Settings) Run(name string) string { return filepath.Join(s.RunDirectory,
 // State is a file in the state directory.
 func (s Settings) State(name string) string { return filepath.Join(s.StateDirectory, name) }
 
+// Position is where the position of this server's copy is kept. It has a folder of its own: it changes often, and several programs watch the one above.
+func (s Settings) Position() string { return filepath.Join(s.StateDirectory, "copy", "position.json") }
+
 // SSH is a file in the directory of keys.
 func (s Settings) SSH(name string) string { return filepath.Join(s.SSHDirectory, name) }

@@ -121,7 +121,7 @@ func (d *Daemon) answer(from string, q Request) Reply {
 	case Fetch:
 		return Reply{Record: &have}
 	case Locate:
-		return Reply{Position: position(d.Settings.State("position.json"))}
+		return Reply{Position: position(d.Settings.Position())}
 	case Inquire:
 		return Reply{Details: d.details(have, confirmed, voted)}
 	case Prepare, Accept:

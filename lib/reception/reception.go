@@ -13,6 +13,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 
 	"github.com/rs/zerolog"
 
@@ -84,7 +85,7 @@ func (r *Reception) session(ctx context.Context, conn *net.UnixConn) error {
 	}()
 	switch s.Kind {
 	case gate.Replica:
-		if _, err := os.Stat(r.settings.State("position.json")); errors.Is(err, os.ErrNotExist) { // until it has all of it, it is not fit to succeed
+		if _, err := os.Stat(r.settings.Position()); errors.Is(err, os.ErrNotExist) { // until it has all of it, it is not fit to succeed
 			if err := r.note(stream.Position{}); err != nil {
 				return err
 			}
@@ -121,5 +122,8 @@ func (r *Reception) note(p stream.Position) error {
 	if err != nil {
 		return err
 	}
-	return system.Machine{}.Replace("note position", r.settings.State("position.json"), text, 0o644)
+	if err := os.MkdirAll(filepath.Dir(r.settings.Position()), 0o755); err != nil {
+		return err
+	}
+	return system.Machine{}.Replace("note position", r.settings.Position(), text, 0o644)
 }

@@ -114,7 +114,7 @@ func TestOnlyWhoFeedsThisServerIsLetIn(t *testing.T) {
 	}
 	s, err := stream.Open(d.session(gate.Replica, "L1"), hello, func() {})
 	must(t, err)
-	if text, err := os.ReadFile(d.settings.State("position.json")); err != nil || !strings.Contains(string(text), `"Complete":false`) {
+	if text, err := os.ReadFile(d.settings.Position()); err != nil || !strings.Contains(string(text), `"Complete":false`) {
 		t.Errorf("a copy that was never compared: %s %v", text, err)
 	}
 	// I1: a generation in which another server feeds this one ends what is under way.
