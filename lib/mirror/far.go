@@ -48,7 +48,7 @@ func (g *far) looks(paths []string) error {
 		}
 		_, above := wanted[path]
 		wanted[path] = true
-		if !above && g.untouched(path, e) {
+		if !above && (g.untouched(path, e) || isDirectory(e) && g.journal.settled(path, e)) {
 			continue
 		}
 		if sources[path] = e; !above {
@@ -64,6 +64,9 @@ func (g *far) looks(paths []string) error {
 			if sources[dir], err = g.share.Lstat(dir); err != nil {
 				g.problem(parent(dir), err)
 				break
+			}
+			if e := sources[dir]; isDirectory(e) && g.journal.knows(dir, e) {
+				break // a directory there too, and what is above it
 			}
 			wanted[dir] = false
 			ask = append(ask, dir)

@@ -36,6 +36,7 @@ type folder struct {
 	parent  *folder
 	name    string
 	id      fileID
+	given   *attributes // the replica's directory has; nil: not known
 	files   map[string]known
 	folders map[string]*folder
 }
@@ -263,6 +264,50 @@ func (j *journal) directory(path string, e *change.Entry) {
 	f := j.folder(path, true)
 	f.id = identity(e)
 	j.dirs[f.id] = f
+}
+
+// attributes are what a directory has besides what is in it.
+type attributes struct {
+	id             fileID // of the share's
+	mode, uid, gid uint32
+	mtime          int64
+}
+
+func attributesOf(e *change.Entry) attributes {
+	return attributes{identity(e), e.Mode, e.UID, e.GID, e.Mtime}
+}
+
+// settle notes that the replica's directory has the attributes in e.
+func (j *journal) settle(path string, e *change.Entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	given := attributesOf(e)
+	j.folder(path, true).given = &given
+}
+
+// unsettle notes that something is being done in the replica's directory, which changes its time.
+func (j *journal) unsettle(path string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if f := j.folder(path, false); f != nil {
+		f.given = nil
+	}
+}
+
+// knows says whether the replica is known to have a directory for one of the share's.
+func (j *journal) knows(path string, e *change.Entry) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	f := j.folder(path, false)
+	return f != nil && f.id == identity(e)
+}
+
+// settled says whether the replica is known to have a directory like that of the share.
+func (j *journal) settled(path string, e *change.Entry) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	f := j.folder(path, false)
+	return f != nil && f.given != nil && *f.given == attributesOf(e)
 }
 
 // origin is the path under which a directory of the share was noted; empty if it was not.

@@ -81,6 +81,9 @@ func (g *gathering) judge(p Pair, event bool) {
 		g.journal.drop(p.Path)
 	case p.Source.Kind == change.Directory && p.Replica != nil && p.Replica.Kind == change.Directory:
 		g.journal.directory(p.Path, p.Source)
+		if change.Compare(p.Source, p.Replica, g.fidelity) == change.Same {
+			g.journal.settle(p.Path, p.Source)
+		}
 	}
 	if p.Source != nil && p.Replica != nil && p.Source.Kind == change.Symlink && p.Replica.Unknown() {
 		if _, _, current := g.journal.get(p.Path, p.Source); current {

@@ -76,6 +76,8 @@ func (m mover) move(changes []change.Change) error {
 		}
 		if moved {
 			m.log.Debug().Str("step", "move").Str("from", c.from).Str("to", c.to).Send()
+			m.journal.unsettle(parent(c.from))
+			m.journal.unsettle(parent(c.to))
 			m.journal.moved(c.from, c.to)
 		}
 	}

@@ -50,6 +50,9 @@ var streamOps = map[Op]stream.Op{
 
 func (s *sending) one(step *Step) error {
 	told := stream.Step{Path: step.Path, From: step.From, Aside: step.Aside(), Entry: step.Source}
+	if step.Op != Finish && step.Path != "." {
+		s.journal.unsettle(parent(step.Path))
+	}
 	switch step.Op {
 	case Write:
 		before := len(s.notes)
@@ -75,7 +78,7 @@ func (s *sending) one(step *Step) error {
 		told.Entry = e
 	}
 	number, err := s.batch.Step(streamOps[step.Op], told)
-	s.notes = append(s.notes, note{number: number, step: step, entry: step.Source})
+	s.notes = append(s.notes, note{number: number, step: step, entry: told.Entry})
 	return err
 }
 
@@ -154,6 +157,8 @@ func (s *sending) noted(r stream.Result) {
 			}
 		case Link:
 			s.journal.linked(n.step.From, path, n.entry)
+		case Finish:
+			s.journal.settle(path, n.entry)
 		}
 	}
 }
