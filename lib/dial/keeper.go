@@ -30,6 +30,7 @@ type Keeper struct {
 	Log      zerolog.Logger
 
 	pool    *pool
+	latest  *record.Latest
 	mu      sync.Mutex
 	record  record.Record
 	changed chan struct{} // closed when record changes
@@ -44,6 +45,7 @@ func (k *Keeper) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	k.latest = &record.Latest{Store: store}
 	listener, err := socket.Listen(k.Settings.Run("dial.sock"))
 	if err != nil {
 		return err
@@ -87,10 +89,15 @@ func (k *Keeper) tell(ctx context.Context) {
 	}
 }
 
+// now is the record as it is, and what tells when another one has been followed: mirrors follow the record too, and may ask before this program has
+// heard of it.
 func (k *Keeper) now() (record.Record, <-chan struct{}) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.record, k.changed
+	if k.latest == nil {
+		return k.record, k.changed
+	}
+	return k.latest.Record(), k.changed
 }
 
 // call is what hafs-dial sends, with its three standard streams.

@@ -124,12 +124,10 @@ func (p *peer) beat(ctx context.Context) {
 	}
 }
 
-// epoch is what this process counts its heartbeats from.
-var epoch = time.Now()
-
-// untilBeat is how long it is to the next moment at which this server sends to all its peers.
+// untilBeat is how long it is to the next moment at which heartbeats are sent: by the time of day, so that all servers whose clocks agree send at the
+// same moments and count a peer's silence from the same one. Nothing depends on that but how far apart they notice a loss.
 func untilBeat(now time.Time, interval time.Duration) time.Duration {
-	return interval - now.Sub(epoch)%interval
+	return interval - time.Duration(now.UnixNano())%interval
 }
 
 // beatNow sends a heartbeat at once.
