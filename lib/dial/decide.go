@@ -17,7 +17,7 @@ import (
 )
 
 // Reach lists the servers to which a server should have a connection at hand: all of them FS and its first successor; those in pairs their
-// partner and the first spare; FS and the DRS1s all DRS1s, which whoever of them becomes FS has to mount.
+// partner and the first spare; FS and the DRS1s all DRS1s, which whoever of them becomes FS has to feed; FS all DRS2s too, which move up.
 func Reach(r record.Record, self string) []string {
 	reach := []string{r.FS.Name}
 	if drs1s := r.DRS1s(); len(drs1s) > 0 {
@@ -26,6 +26,11 @@ func Reach(r record.Record, self string) []string {
 	role := r.Role(self)
 	if role == record.RoleFS || role == record.RoleDRS1 {
 		reach = append(reach, r.DRS1s()...)
+	}
+	if role == record.RoleFS {
+		for _, p := range r.Pairs {
+			reach = append(reach, p.DRS2)
+		}
 	}
 	if i := r.PairOf(self); i >= 0 {
 		reach = append(reach, r.Pairs[i].DRS1, r.Pairs[i].DRS2)

@@ -17,7 +17,7 @@ func cluster() record.Record {
 
 func TestReach(t *testing.T) {
 	for self, want := range map[string]string{
-		"L1": "M1 W3",       // FS: the DRS1s it mounts
+		"L1": "M1 M2 W3",    // FS: the DRS1s it feeds, and the DRS2s that may move up
 		"W3": "L1 M1 M2 M3", // a successor: FS, the other DRS1s, its DRS2, the spare that may follow it
 		"M2": "L1 M3 W3",    // a DRS2 may become DRS1 and feed the spare
 		"M1": "L1 M3 W3",

@@ -173,6 +173,9 @@ func (d *Daemon) adjustLinks(ctx context.Context) {
 		linking, stop := context.WithCancel(ctx)
 		p := newPeer(name, d.streamTo(s), d.Settings.ExaminationTime, FirstAnswerGrace(d.record.Generation))
 		p.question, p.answered, p.changed, p.needed = d.heartbeat, d.onAnswer, d.onVerdict, d.needsAnswers
+		if d.Settings.Name < name { // of two that hear each other one keeps asking, or both would hear and ask every other time
+			p.needed = nil
+		}
 		d.peers[name] = &peerLink{peer: p, address: s.Address, stop: stop}
 		go p.run(linking)
 	}
