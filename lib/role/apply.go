@@ -31,6 +31,18 @@ type Keeper struct {
 // unitPatience bounds the start or stop of one unit; a mount of the share may have to wait for its file sharing server.
 const unitPatience = 20 * time.Second
 
+// mountPause is how long the mounts of replicas wait when nothing but people looks through them: a failover has more urgent work.
+const mountPause = 2 * time.Second
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 // Apply brings this server in line with the record as it is now. dryRun only lists the steps.
 func (k *Keeper) Apply(ctx context.Context, dryRun bool) ([]Step, error) {
 	r, err := record.Store{Directory: k.Settings.StateDirectory}.Current()
@@ -93,6 +105,11 @@ func (k *Keeper) establish(ctx context.Context, units system.Units, r record.Rec
 	}
 	if err := errors.Join(err, writeState(k.Machine, k.Settings, state)); err != nil || mounts == len(steps) {
 		return err
+	}
+	if k.Settings.Transport == config.TransportStream {
+		if err := pause(ctx, mountPause); err != nil {
+			return err
+		}
 	}
 	if err = k.carryOut(ctx, units, r, steps[mounts:]); err == nil || ctx.Err() != nil {
 		return ctx.Err()
