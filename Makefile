@@ -25,7 +25,8 @@ dist: build ## pack commands, units and folders for deployment into build/dist/h
 	@install -m 755 $(addprefix build/bin/,$(PROGRAMS)) build/dist/root/usr/local/bin/
 	@install -m 644 roles/hafs_services/files/units/* build/dist/root/etc/systemd/system/
 	@cd build/dist/root && find usr etc/systemd -type f | LC_ALL=C sort | xargs sha256sum | sed 's|  |  /|' > ../hafs.sha256
-	@tar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C build/dist/root -cf build/dist/hafs.tar \
+	@# The files keep their times: Ansible's unarchive takes two files of the same time for the same file.
+	@tar --sort=name --owner=0 --group=0 --numeric-owner -C build/dist/root -cf build/dist/hafs.tar \
 	  usr/local/bin etc/systemd/system etc/hafs var/lib/hafs
 
 tools: ## install what the lab and the linters need and this machine lacks (Debian, as root)
