@@ -4,7 +4,8 @@ package main
 import "hafs/lib/command"
 
 const about = `Keeps replicas identical to the share: reads changes, one a line as hafs-watch prints them, compares each place with each replica, and
-copies, links or deletes what differs. Both sides must have the same marker .hafs-share at their root.
+copies, links or deletes what differs. Both sides must have the same marker .hafs-share at their root. As a service it also takes what feeds
+this server's own copy, and serves the share's clients: a change of theirs is answered when more than half of the DRS1s have it.
 
 Examples:
   hafs-watch --share /nfs | hafs-mirror --share /nfs --to copy=/srv/copy
