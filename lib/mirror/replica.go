@@ -43,6 +43,9 @@ const (
 	// batchLimit is how many changes are applied at once.
 	batchLimit = 1024
 
+	// maxVanishes is how often in a row files may have vanished before that is no longer taken for a busy share.
+	maxVanishes = 20
+
 	firstBackoff = 10 * time.Millisecond // a mount that is still coming up should not cost more
 	lastBackoff  = 2 * time.Second
 )
@@ -100,7 +103,7 @@ func (r *replica) run(ctx context.Context) {
 	periodic := time.NewTicker(r.every)
 	defer periodic.Stop()
 	backoff := time.Duration(0)
-	for failures := 0; ; {
+	for failures, vanishes := 0, 0; ; {
 		if r.idle() {
 			select {
 			case <-ctx.Done():
@@ -118,14 +121,24 @@ func (r *replica) run(ctx context.Context) {
 			return
 		}
 		if err == nil {
-			failures, backoff = 0, 0
+			failures, vanishes, backoff = 0, 0, 0
 			continue
 		}
 		if errors.Is(err, ErrShareGone) {
 			r.fatal(err)
 			return
 		}
-		failures++
+		switch {
+		case !errors.Is(err, ErrVanished):
+			failures++
+		case vanishes < maxVanishes: // the share is busy: that is no failure
+			vanishes++
+		default: // whatever it is, it does not pass
+			failures++
+			r.mu.Lock()
+			r.failed(err)
+			r.mu.Unlock()
+		}
 		if r.attempts > 0 && failures >= r.attempts {
 			r.mu.Lock()
 			r.gaveUp = err

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -56,7 +57,7 @@ func rsyncResult(status int, stderr string) error {
 	switch {
 	case status == 0:
 		return nil
-	case status == rsyncVanished:
+	case status == rsyncVanished, status == rsyncPartial && onlyVanished(stderr):
 		return ErrVanished
 	case strings.Contains(stderr, "No space left on device") || strings.Contains(stderr, "Disk quota exceeded"):
 		return fmt.Errorf("%w: rsync: %s", ErrFull, detail)
@@ -64,6 +65,25 @@ func rsyncResult(status int, stderr string) error {
 		return fmt.Errorf("rsync: some files were not transferred (status 23): %s", detail)
 	}
 	return fmt.Errorf("rsync: status %d: %s", status, detail)
+}
+
+// vanished are the complaints of rsync about something that was removed, or became something else, between two looks at it.
+var vanished = regexp.MustCompile(`vanished|(No such file or directory \(2\)|Not a directory \(20\)|Is a directory \(21\)|Directory not empty \(39\))$`)
+
+// onlyVanished says whether rsync complains of nothing else. Its own summary, and the note that it deleted nothing for that reason, do not count.
+func onlyVanished(stderr string) bool {
+	found := false
+	for line := range strings.Lines(stderr) {
+		line = strings.TrimSpace(line)
+		switch {
+		case line == "", strings.HasPrefix(line, "rsync error:"), strings.HasPrefix(line, "rsync warning:"), strings.HasPrefix(line, "IO error encountered"):
+		case vanished.MatchString(line):
+			found = true
+		default:
+			return false
+		}
+	}
+	return found
 }
 
 // common are the options of every run. -@-1 compares nanoseconds.
