@@ -45,7 +45,11 @@ type Divided struct {
 	Acknowledged int      `json:"acknowledged_files"`
 	Lost         []string `json:"lost_files,omitempty"` // acknowledged to a client on either side, and missing or different now
 	Failed       int      `json:"client_failed_ops"`
+	Errors       []string `json:"errors,omitempty"` // of the first of them
 }
+
+// maxErrors is how many errors are shown.
+const maxErrors = 5
 
 // addressLook is how often the addresses are looked at.
 const addressLook = 20 * time.Millisecond
@@ -138,7 +142,9 @@ func (d *Divided) judge(b *Bench, fs, directory string, log []workload.Operation
 	d.Acknowledged += len(workload.Acknowledged(log))
 	for _, o := range log {
 		if o.Outcome != workload.Good {
-			d.Failed++
+			if d.Failed++; len(d.Errors) < maxErrors {
+				d.Errors = append(d.Errors, fmt.Sprintf("%s of %s: %s %s", o.Kind, o.File, o.Outcome, o.Error))
+			}
 		}
 	}
 	lost, err := workload.Lost(log, healed, read)
