@@ -154,6 +154,9 @@ func (a *applying) step(to *tree.Dir, s Step) error {
 func (a *applying) write(to *tree.Dir, name string, s Step) error {
 	file, err := a.share.OpenFile(s.Path)
 	if tree.Absent(err) || errors.Is(err, unix.ELOOP) || errors.Is(err, tree.ErrNotRegular) {
+		if s.Source.Nlink > 1 {
+			return ErrVanished // no event tells of its other names, which wait for it
+		}
 		return nil // something else is there by now, and an event tells of it
 	}
 	if err != nil {

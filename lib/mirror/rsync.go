@@ -39,8 +39,8 @@ type Rsync struct {
 	mu    sync.Mutex
 }
 
-// ErrVanished means that files disappeared while rsync ran; whoever deleted them made an event.
-var ErrVanished = errors.New("files vanished while rsync ran")
+// ErrVanished means that files disappeared while they were being copied: everything is to be compared again, but nothing has failed.
+var ErrVanished = errors.New("files vanished while they were being copied")
 
 // Exit statuses of rsync(1).
 const (

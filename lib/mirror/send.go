@@ -85,6 +85,9 @@ func (s *sending) one(step *Step) error {
 func (s *sending) write(step *Step, told stream.Step) error {
 	file, err := s.share.OpenFile(step.Path)
 	if tree.Absent(err) || errors.Is(err, unix.ELOOP) || errors.Is(err, tree.ErrNotRegular) {
+		if step.Source.Nlink > 1 {
+			s.problems = append(s.problems, ErrVanished) // no event tells of its other names, which wait for it
+		}
 		return nil // something else is there by now, and an event tells of it
 	}
 	if err != nil {
