@@ -2,14 +2,13 @@ package experiment
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"hafs/lib/record"
 	"hafs/lib/recordtest"
+	"hafs/lib/scenariotest"
 )
 
 // A scenario is two records, who failed and when, what the journals say, and the story that follows, one per line; times in
@@ -25,13 +24,7 @@ import (
 //	expect  detected=2010 chosen=40 installed=60 established=200 complete=390 restored=390
 //	missing M2 has not installed it
 func TestStories(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scenarios", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { playStory(t, file) })
-	}
+	scenariotest.Play(t, "testdata/*.txt", playStory)
 }
 
 var begin = time.Date(2025, 4, 1, 12, 0, 0, 0, time.UTC)
@@ -44,16 +37,12 @@ func at(ms string) time.Time {
 	return begin.Add(d)
 }
 
-func playStory(t *testing.T, file string) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+func playStory(t *testing.T, file, text string) {
 	var before, after record.Record
 	var gone []string
 	var failure time.Time
 	var told []Milestone
-	for i, line := range strings.Split(string(text), "\n") {
+	for i, line := range strings.Split(text, "\n") {
 		line, _, _ = strings.Cut(line, "#")
 		words := strings.Fields(line)
 		if len(words) == 0 {

@@ -2,36 +2,25 @@ package mirror
 
 import (
 	"errors"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"hafs/lib/change"
+	"hafs/lib/scenariotest"
 )
 
 // Scenarios: pairs, and the plan that follows from them; or markers, and the refusal. See testdata/plan.
 func TestPlan(t *testing.T) {
-	files, err := filepath.Glob("testdata/plan/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scenarios", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { playPlans(t, file) })
-	}
+	scenariotest.Play(t, "testdata/plan/*.txt", playPlans)
 }
 
-func playPlans(t *testing.T, file string) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+func playPlans(t *testing.T, file, text string) {
 	var pairs []Pair
 	var fidelity change.Fidelity
 	incomplete := map[string]bool{}
-	for i, line := range strings.Split(string(text), "\n") {
+	for i, line := range strings.Split(text, "\n") {
 		line, _, _ = strings.Cut(line, "#")
 		words := strings.Fields(line)
 		if len(words) == 0 {

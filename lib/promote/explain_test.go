@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +11,7 @@ import (
 	"hafs/lib/record"
 	"hafs/lib/recordtest"
 	"hafs/lib/repair"
+	"hafs/lib/scenariotest"
 )
 
 // A scenario is a record, who is silent (absent: nobody knows who answers), who is said to be gone, and lines the answer holds:
@@ -25,25 +24,15 @@ import (
 //
 // `whole` compares the whole answer with the indented lines that follow.
 func TestExplanations(t *testing.T) {
-	files, err := filepath.Glob("testdata/explain/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scenarios", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { play(t, file) })
-	}
+	scenariotest.Play(t, "testdata/explain/*.txt", play)
 }
 
-func play(t *testing.T, file string) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+func play(t *testing.T, file, text string) {
 	var r record.Record
 	var alive map[string]bool
 	var said string
 	var outcome error
-	lines := strings.Split(string(text), "\n")
+	lines := strings.Split(text, "\n")
 	for i, line := range lines {
 		verb, rest, _ := strings.Cut(line, " ")
 		rest = strings.TrimSpace(rest)

@@ -4,14 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 
 	"hafs/lib/record"
 	"hafs/lib/recordtest"
+	"hafs/lib/scenariotest"
 )
 
 // A scenario is a record, one thing that happens, and the record or refusal that follows, one per line:
@@ -24,24 +23,14 @@ import (
 //
 // Events are gone, back and move. Everything after # is a comment.
 func TestScenarios(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scenarios", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { play(t, file) })
-	}
+	scenariotest.Play(t, "testdata/*.txt", play)
 }
 
-func play(t *testing.T, file string) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+func play(t *testing.T, file, text string) {
 	var current, next record.Record
 	var outcome error
 	positions := Positions{}
-	for i, line := range strings.Split(string(text), "\n") {
+	for i, line := range strings.Split(text, "\n") {
 		line, _, _ = strings.Cut(line, "#")
 		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		words := strings.Fields(rest)

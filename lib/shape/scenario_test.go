@@ -3,14 +3,13 @@ package shape
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"hafs/lib/record"
 	"hafs/lib/recordtest"
 	"hafs/lib/repair"
+	"hafs/lib/scenariotest"
 )
 
 // A scenario is a record, a shape, and what must follow, one per line:
@@ -24,24 +23,14 @@ import (
 //	done                                            no more changes
 //	refused W3 must be taken back first
 func TestScenarios(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scenarios", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { play(t, file) })
-	}
+	scenariotest.Play(t, "testdata/*.txt", play)
 }
 
-func play(t *testing.T, file string) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+func play(t *testing.T, file, text string) {
 	var r record.Record
 	var s Shape
 	var readErr error
-	for i, line := range strings.Split(string(text), "\n") {
+	for i, line := range strings.Split(text, "\n") {
 		line, _, _ = strings.Cut(line, "#")
 		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
 		rest = strings.TrimSpace(rest)

@@ -5,7 +5,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"hafs/lib/record"
 	"hafs/lib/recordtest"
 	"hafs/lib/role"
+	"hafs/lib/scenariotest"
 )
 
 // now is when every test looks.
@@ -96,23 +96,13 @@ func (w world) happen(event, name, text string) error {
 //	silent  M2 SSH to M2: no route to host
 //	WRONG   M2 does not answer: ... -> wait ...
 func TestFindings(t *testing.T) {
-	files, err := filepath.Glob("testdata/findings/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scenarios", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { play(t, file) })
-	}
+	scenariotest.Play(t, "testdata/findings/*.txt", play)
 }
 
-func play(t *testing.T, file string) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+func play(t *testing.T, file, text string) {
 	var w world
 	var want []string
-	for i, line := range strings.Split(string(text), "\n") {
+	for i, line := range strings.Split(text, "\n") {
 		verb, rest, _ := strings.Cut(line, " ")
 		rest = strings.TrimSpace(rest)
 		switch verb {

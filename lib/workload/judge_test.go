@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"hafs/lib/scenariotest"
 )
 
 // A scenario is a client's log, the moment of the failure, and what must be told of them, one per line; times in milliseconds:
@@ -19,13 +19,7 @@ import (
 //	expect  ops=3 failed=1 slow=0 outage=120 open=false
 //	lost    before=2 after= older=0 different=1
 func TestScenarios(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.txt")
-	if err != nil || len(files) == 0 {
-		t.Fatal("no scenarios", err)
-	}
-	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".txt"), func(t *testing.T) { play(t, file) })
-	}
+	scenariotest.Play(t, "testdata/*.txt", play)
 }
 
 var begin = time.Date(2025, 4, 1, 12, 0, 0, 0, time.UTC)
@@ -38,15 +32,11 @@ func at(ms string) time.Time {
 	return begin.Add(d)
 }
 
-func play(t *testing.T, file string) {
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
+func play(t *testing.T, file, text string) {
 	var log []Operation
 	var failure time.Time
 	held := map[string][]byte{}
-	for i, line := range strings.Split(string(text), "\n") {
+	for i, line := range strings.Split(text, "\n") {
 		line, _, _ = strings.Cut(line, "#")
 		words := strings.Fields(line)
 		if len(words) == 0 {
