@@ -137,15 +137,20 @@ func (m *Mirror) start(w Wanted) *running {
 // Report takes one change, in the order they happened. It never waits for a replica.
 func (m *Mirror) Report(c change.Change) {
 	m.mu.Lock()
-	m.number++
 	if c.Kind == change.Barrier {
 		m.began(c.Path)
 	}
+	m.add(c)
+	m.mu.Unlock()
+	m.changed()
+}
+
+// add gives the change its number and leaves it to every replica; with m.mu held.
+func (m *Mirror) add(c change.Change) {
+	m.number++
 	for _, r := range m.replicas {
 		r.add(m.number, c)
 	}
-	m.mu.Unlock()
-	m.changed()
 }
 
 // Finished waits until nothing is pending on any replica. Its error names the replicas that were given up.

@@ -13,10 +13,7 @@ import (
 func (m *Mirror) Settle(ctx context.Context, paths []string) error {
 	m.mu.Lock()
 	for _, path := range paths {
-		m.number++
-		for _, r := range m.replicas {
-			r.add(m.number, change.Change{Kind: change.Look, Path: path})
-		}
+		m.add(change.Change{Kind: change.Look, Path: path})
 	}
 	number := m.number
 	for {

@@ -22,7 +22,6 @@ const (
 	EndSession  Action = "end session"
 	StopUnit    Action = "stop"
 	Link        Action = "link"
-	MakeMount   Action = "make mount point"
 	RestartUnit Action = "restart"
 	StartUnit   Action = "start"
 )
