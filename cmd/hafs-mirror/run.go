@@ -68,7 +68,7 @@ func (c *runCommand) Run(ctx context.Context) error {
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	m := &mirror.Mirror{Share: share, StatusFile: c.Status, Every: c.Every, Log: c.Common.Log()}
+	m := &mirror.Mirror{Share: share, StatusFile: c.Status, Pace: mirror.Pace{Every: c.Every}, Log: c.Common.Log()}
 	if c.Once || c.Full || c.DryRun {
 		m.Attempts = attempts
 	}

@@ -40,7 +40,11 @@ func (c *runCommand) serve(ctx context.Context) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	latest := &record.Latest{Store: store}
-	m := &mirror.Mirror{Share: share, StatusFile: settings.Run("mirror.json"), Every: c.Every, Log: log}
+	pace := mirror.Pace{
+		Every: c.Every, FillBandwidth: settings.FillBandwidth, ScrubEvery: settings.ScrubEvery, ScrubBandwidth: settings.ScrubBandwidth,
+	}
+	m := &mirror.Mirror{Share: share, StatusFile: settings.Run("mirror.json"), Pace: pace, Log: log}
+	serves := func() bool { return latest.Record().FS.Name == settings.Name } // what comes to a DRS1 was let go there
 	m.Transport = func(w mirror.Wanted) mirror.Transport {
 		if w.Transport != mirror.StreamTransport {
 			return c.transport(share, w, true, settings.RsyncBandwidth, log)
@@ -51,6 +55,8 @@ func (c *runCommand) serve(ctx context.Context) error {
 				return dial.Open(ctx, settings.Run("dial.sock"), w.Target, []string{"stream"})
 			},
 			Generation: func() uint64 { return latest.Record().Generation },
+			Through:    func() bool { return settings.Acknowledge == config.AcknowledgeDRS2 && serves() },
+			Deletes:    &mirror.DeleteBudget{Percent: settings.DeleteLimit, Applies: serves},
 		}
 	}
 	m.Start(ctx)

@@ -9,11 +9,21 @@ const (
 	TemporaryPrefix = ".hafs-tmp."
 	// CookiePrefix starts the name of a barrier's mark, at the root of the share; its id follows.
 	CookiePrefix = TemporaryPrefix + "cookie."
+	// Trash is the directory at the root of a replica that keeps what was deleted there. It is never part of the share.
+	Trash = ".hafs-trash"
 )
 
-// Temporary says whether a path is, or lies below, one of the toolkit's own temporary names.
+// Trashed says whether a name in a directory is that of the trash.
+func Trashed(dir, name string) bool { return name == Trash && dir == "." }
+
+// Own says whether a name in a directory is one of the toolkit's own, not part of the share's content.
+func Own(dir, name string) bool {
+	return strings.HasPrefix(name, TemporaryPrefix) || Trashed(dir, name)
+}
+
+// Temporary says whether a path is, or lies below, one of the toolkit's own names that are not part of the share's content.
 func Temporary(path string) bool {
-	return strings.HasPrefix(path, TemporaryPrefix) || strings.Contains(path, "/"+TemporaryPrefix)
+	return Within(path, Trash) || strings.HasPrefix(path, TemporaryPrefix) || strings.Contains(path, "/"+TemporaryPrefix)
 }
 
 // Split divides a path into the directory and the name in it. The share itself is the name "." in the directory ".".

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,16 +31,25 @@ type Settings struct {
 	SSHDirectory     string        `yaml:"ssh_directory"`     // keys and host-key trust
 	Interface        string        `yaml:"interface"`         // for the virtual address; empty: the one with this server's address
 	Transport        string        `yaml:"transport"`         // how copies are fed: stream, or paper (sshfs and rsync)
-	Acknowledge      string        `yaml:"acknowledge"`       // when a client's change is answered: local, or drs1 (most DRS1s have it)
+	Acknowledge      string        `yaml:"acknowledge"`       // when a client's change is answered: local, drs1 (most DRS1s have it), or drs2 (and their DRS2s)
+	WithoutCopies    string        `yaml:"without_copies"`    // what becomes of changes while no replica is whole: serve, or refuse
+	FillBandwidth    int           `yaml:"fill_bandwidth"`    // KiB/s of content for a replica that is being filled; 0: no limit
+	ScrubEvery       time.Duration `yaml:"scrub_every"`       // how often contents of replicas are compared; 0: never
+	ScrubBandwidth   int           `yaml:"scrub_bandwidth"`   // KiB/s that are read for that; 0: no limit
+	TrashRetention   time.Duration `yaml:"trash_retention"`   // how long replicas keep what was deleted; 0: not at all
+	DeleteLimit      int           `yaml:"delete_limit"`      // percent of the files that may be deleted on replicas within a minute; 100: all
 	RsyncBandwidth   int           `yaml:"rsync_bandwidth"`   // KiB/s for a full pass of rsync to a DRS2; 0: no limit
 }
 
-// Values of Transport and Acknowledge.
+// Values of Transport, Acknowledge and WithoutCopies.
 const (
 	TransportStream  = "stream"
 	TransportPaper   = "paper"
 	AcknowledgeLocal = "local"
 	AcknowledgeDRS1  = "drs1"
+	AcknowledgeDRS2  = "drs2"
+	WithoutServe     = "serve"
+	WithoutRefuse    = "refuse"
 )
 
 // Defaults are the settings of a server whose file holds only its name.
@@ -53,6 +63,11 @@ func Defaults() Settings {
 		SSHDirectory:     "/etc/hafs/ssh",
 		Transport:        TransportStream,
 		Acknowledge:      AcknowledgeDRS1,
+		WithoutCopies:    WithoutServe,
+		ScrubEvery:       7 * 24 * time.Hour,
+		ScrubBandwidth:   10 << 10,
+		TrashRetention:   24 * time.Hour,
+		DeleteLimit:      50,
 	}
 }
 
@@ -96,14 +111,28 @@ func (s Settings) validate() error {
 	if s.ExaminationTime < minExaminationTime {
 		return fmt.Errorf("examination_time %s is shorter than %s", s.ExaminationTime, minExaminationTime)
 	}
-	if s.RsyncBandwidth < 0 {
-		return fmt.Errorf("rsync_bandwidth %d is negative", s.RsyncBandwidth)
+	for key, n := range map[string]int64{
+		"rsync_bandwidth": int64(s.RsyncBandwidth), "fill_bandwidth": int64(s.FillBandwidth), "scrub_bandwidth": int64(s.ScrubBandwidth),
+		"scrub_every": int64(s.ScrubEvery), "trash_retention": int64(s.TrashRetention),
+	} {
+		if n < 0 {
+			return fmt.Errorf("%s is negative", key)
+		}
 	}
-	if s.Transport != TransportStream && s.Transport != TransportPaper {
-		return fmt.Errorf("transport %q is neither %s nor %s", s.Transport, TransportStream, TransportPaper)
+	if s.DeleteLimit < 1 || s.DeleteLimit > 100 {
+		return fmt.Errorf("delete_limit %d is no percentage from 1 to 100", s.DeleteLimit)
 	}
-	if s.Acknowledge != AcknowledgeLocal && s.Acknowledge != AcknowledgeDRS1 {
-		return fmt.Errorf("acknowledge %q is neither %s nor %s", s.Acknowledge, AcknowledgeLocal, AcknowledgeDRS1)
+	for _, one := range []struct {
+		key, value string
+		of         []string
+	}{
+		{"transport", s.Transport, []string{TransportStream, TransportPaper}},
+		{"acknowledge", s.Acknowledge, []string{AcknowledgeLocal, AcknowledgeDRS1, AcknowledgeDRS2}},
+		{"without_copies", s.WithoutCopies, []string{WithoutServe, WithoutRefuse}},
+	} {
+		if !slices.Contains(one.of, one.value) {
+			return fmt.Errorf("%s %q is none of %s", one.key, one.value, strings.Join(one.of, ", "))
+		}
 	}
 	for key, dir := range map[string]string{
 		"state_directory": s.StateDirectory, "run_directory": s.RunDirectory,

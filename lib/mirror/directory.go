@@ -57,8 +57,8 @@ func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 		share: d.Share, fidelity: d.fidelity, journal: d.journal, special: d.special, progress: d.progress, incomplete: map[string]bool{},
 		same: func(path string) (bool, error) { return watch.SameContent(d.Share, d.replica, path) },
 	}}
-	if whole(changes) {
-		g.visited = map[string]struct{}{}
+	if g.all = whole(changes); g.all {
+		d.journal.begin()
 	}
 	if d.Show == nil {
 		if err := d.mover().move(changes); err != nil {
@@ -94,8 +94,8 @@ func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 	if err := g.err(); err != nil {
 		return err
 	}
-	if g.visited != nil {
-		d.journal.retain(g.visited)
+	if g.all {
+		d.journal.retain()
 	}
 	return nil
 }

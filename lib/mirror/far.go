@@ -3,8 +3,6 @@ package mirror
 import (
 	"context"
 	"iter"
-	"slices"
-	"strings"
 
 	"hafs/lib/change"
 	"hafs/lib/mirror/tree"
@@ -103,19 +101,16 @@ func (g *far) scan(ctx context.Context, dir string) error {
 		return nil
 	}
 	var lost error
-	pairUp(walkShare(ctx, g.share, dir, g.problem), listing(g.session, dir, false, &lost), func(o listed, f stream.Found) {
-		if g.visited != nil && o.entry != nil {
-			g.visited[o.path] = struct{}{}
-		}
+	pairUp(walkShare(ctx, g.share, dir, g.problem), listing(g.session, stream.Listing{Directory: dir}, &lost), func(o listed, f stream.Found) {
 		g.judge(Pair{Path: o.path, Source: o.entry, Replica: f.Entry}, false)
 	}, g.problem)
 	return lost
 }
 
 // listing is the replica's side. It ends early when the session does, which lost then tells of: what was concluded from it is void.
-func listing(session *stream.Session, dir string, sums bool, lost *error) iter.Seq[stream.Found] {
+func listing(session *stream.Session, l stream.Listing, lost *error) iter.Seq[stream.Found] {
 	return func(yield func(stream.Found) bool) {
-		for f, err := range session.List(dir, sums) {
+		for f, err := range session.List(l, nil) {
 			if err != nil {
 				*lost = err
 				return
@@ -129,40 +124,63 @@ func listing(session *stream.Session, dir string, sums bool, lost *error) iter.S
 
 // walkShare lists everything below a directory in the order of stream.Compare. A directory that is not listed in full is told to problem.
 func walkShare(ctx context.Context, share *tree.Root, dir string, problem func(dir string, err error)) iter.Seq[listed] {
-	return func(yield func(listed) bool) { walkBelow(ctx, share, dir, problem, yield) }
+	return func(yield func(listed) bool) {
+		w := walking{ctx: ctx, share: share, names: &stream.Names{}, problem: problem, yield: yield}
+		w.below(dir)
+	}
 }
 
-func walkBelow(ctx context.Context, share *tree.Root, dir string, problem func(string, error), yield func(listed) bool) bool {
-	if err := ctx.Err(); err != nil {
-		problem(dir, err)
+// walkOn is walkShare from behind a path.
+func walkOn(ctx context.Context, share *tree.Root, after string, names *stream.Names, problem func(dir string, err error)) iter.Seq[listed] {
+	return func(yield func(listed) bool) {
+		w := walking{ctx: ctx, share: share, after: after, names: names, problem: problem, yield: yield}
+		w.below(".")
+	}
+}
+
+type walking struct {
+	ctx     context.Context
+	share   *tree.Root
+	after   string
+	names   *stream.Names
+	problem func(dir string, err error)
+	yield   func(listed) bool
+}
+
+func (w *walking) below(dir string) bool {
+	if err := w.ctx.Err(); err != nil {
+		w.problem(dir, err)
 		return false
 	}
-	d, err := share.Dir(dir)
+	d, err := w.share.Dir(dir)
 	var names []string
 	if err == nil {
 		defer d.Close()
-		names, err = d.List()
+		names, err = w.names.Of(d)
 	}
 	if err != nil {
 		if !tree.Absent(err) {
-			problem(dir, err)
+			w.problem(dir, err)
 		}
 		return true
 	}
-	slices.Sort(names)
 	for _, name := range names {
-		if strings.HasPrefix(name, change.TemporaryPrefix) {
+		if change.Own(dir, name) {
 			continue
 		}
 		path := change.Join(dir, name)
+		passed, into := stream.Passed(path, w.after)
+		if passed && !into {
+			continue
+		}
 		e, err := d.Lstat(name)
 		if err != nil {
-			problem(dir, err)
+			w.problem(dir, err)
 		}
 		if err != nil || e == nil {
 			continue
 		}
-		if !yield(listed{path, e}) || isDirectory(e) && !walkBelow(ctx, share, path, problem, yield) {
+		if !passed && !w.yield(listed{path, e}) || isDirectory(e) && !w.below(path) {
 			return false
 		}
 	}

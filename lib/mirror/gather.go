@@ -3,7 +3,6 @@ package mirror
 import (
 	"context"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -150,7 +149,8 @@ func (g *beside) scan(ctx context.Context, dir string) {
 			return
 		}
 	}
-	ours = slices.DeleteFunc(ours, func(name string) bool { return strings.HasPrefix(name, change.TemporaryPrefix) })
+	ours = slices.DeleteFunc(ours, func(name string) bool { return change.Own(dir, name) })
+	theirs = slices.DeleteFunc(theirs, func(name string) bool { return change.Trashed(dir, name) })
 	slices.Sort(ours)
 	slices.Sort(theirs)
 	all := append(slices.Clone(ours), theirs...)
@@ -182,7 +182,7 @@ func (g *beside) scanned(ctx context.Context, o *opened, dir, name string, ours,
 		}
 	}
 	_, listed := slices.BinarySearch(theirs, name)
-	if listed && g.visited == nil && g.untouched(p.Path, p.Source) {
+	if listed && !g.all && g.untouched(p.Path, p.Source) {
 		return
 	}
 	if listed {
@@ -191,10 +191,8 @@ func (g *beside) scanned(ctx context.Context, o *opened, dir, name string, ours,
 			return
 		}
 	}
-	if g.visited != nil && p.Source != nil {
-		g.mu.Lock()
-		g.visited[p.Path] = struct{}{}
-		g.mu.Unlock()
+	if g.all && p.Source != nil {
+		g.journal.visit(p.Path, p.Source.Kind)
 	}
 	g.judge(p, false)
 	if p.Source != nil && p.Source.Kind == change.Directory {

@@ -16,10 +16,17 @@ import (
 type journal struct {
 	mu    sync.Mutex
 	top   *folder
-	count int                 // of files
-	inode uint64              // the last one given
-	names map[fileID][]string // under which each file's inode was seen; it may get further ones at any time
-	dirs  map[fileID]*folder  // the same for directories, whose name is that of their folder
+	count int                   // of files
+	inode uint64                // the last one given
+	names map[fileID][]seenName // under which each file's inode was seen; it may get further ones at any time
+	dirs  map[fileID]*folder    // the same for directories, whose name is that of their folder
+	round uint32                // of the comparisons of everything: what a whole one did not come past is forgotten
+}
+
+// seenName is a name of a file.
+type seenName struct {
+	path  string
+	round uint32 // in which it was seen last
 }
 
 // known is a state of a file of the share.
@@ -29,6 +36,7 @@ type known struct {
 	hash               uint64 // of the content that was written; 0: it was found equal without reading it
 	racy               bool   // it was read so soon after it changed that a later change may bear the same time
 	inode              uint64 // stands for the replica's file: names with the same number are one file there; 0: not known
+	round              uint32 // in which it was seen last
 }
 
 // folder is what was noted of one directory.
@@ -39,13 +47,14 @@ type folder struct {
 	given   *attributes // the replica's directory has; nil: not known
 	files   map[string]known
 	folders map[string]*folder
+	round   uint32 // in which it was seen last
 }
 
 // maxJournal bounds the memory to about 40 MB. Files beyond it are compared as after a restart.
 const maxJournal = 200_000
 
 func newJournal() *journal {
-	return &journal{top: &folder{name: "."}, names: map[fileID][]string{}, dirs: map[fileID]*folder{}}
+	return &journal{top: &folder{name: "."}, names: map[fileID][]seenName{}, dirs: map[fileID]*folder{}}
 }
 
 var hashSeed = maphash.MakeSeed()
@@ -72,7 +81,7 @@ func (j *journal) folder(path string, make bool) *folder {
 			if !make {
 				return nil
 			}
-			next = &folder{parent: f, name: name}
+			next = &folder{parent: f, name: name, round: j.round}
 			f.adopt(next)
 		}
 		f = next
@@ -134,6 +143,7 @@ func (j *journal) put(path string, k known) {
 		}
 		j.count++
 	}
+	k.round = j.round
 	f.files[name] = k
 }
 
@@ -176,10 +186,11 @@ func (j *journal) look(path string) (k known, found bool) {
 	return k, found
 }
 
-// drop forgets a path and all below it.
-func (j *journal) drop(path string) {
+// drop forgets a path and all below it, and returns how many files that were.
+func (j *journal) drop(path string) int {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	before := j.count
 	k, isFile, below := j.take(path)
 	if isFile {
 		j.unname(path, k.id)
@@ -187,11 +198,12 @@ func (j *journal) drop(path string) {
 	if below != nil {
 		j.unnameAll(path, below)
 	}
+	return before - j.count
 }
 
 // unname drops one name of a file; with j.mu held.
 func (j *journal) unname(path string, id fileID) {
-	names := slices.DeleteFunc(j.names[id], func(name string) bool { return name == path })
+	names := slices.DeleteFunc(j.names[id], func(name seenName) bool { return name.path == path })
 	if j.names[id] = names; len(names) == 0 {
 		delete(j.names, id)
 	}
@@ -324,52 +336,84 @@ func (j *journal) origin(e *change.Entry) string {
 	return "" // it was dropped meanwhile
 }
 
-// retain drops all files but those visited, after a scan of everything.
-func (j *journal) retain(visited map[string]struct{}) {
+// begin begins a comparison of everything.
+func (j *journal) begin() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.round++
+}
+
+// visit notes that a comparison of everything came past a path of the share.
+func (j *journal) visit(path string, kind change.FileKind) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	dir, name := change.Split(path)
+	f := j.folder(dir, false)
+	if f == nil {
+		return
+	}
+	if kind == change.Directory {
+		if f = f.folders[name]; f != nil {
+			f.round = j.round
+		}
+	} else if k, found := f.files[name]; found {
+		k.round = j.round
+		f.files[name] = k
+	}
+}
+
+// retain drops what the comparison of everything that ends now did not come past.
+func (j *journal) retain() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	clear(j.dirs)
-	j.prune(j.top, ".", visited)
+	j.prune(j.top)
 	j.count = j.top.count()
 	for id, names := range j.names {
-		names = slices.DeleteFunc(names, func(name string) bool { _, still := visited[name]; return !still })
+		names = slices.DeleteFunc(names, func(name seenName) bool { return name.round != j.round })
 		if j.names[id] = names; len(names) == 0 {
 			delete(j.names, id)
 		}
 	}
 }
 
-func (j *journal) prune(f *folder, path string, visited map[string]struct{}) {
-	for name := range f.files {
-		if _, still := visited[change.Join(path, name)]; !still {
+func (j *journal) prune(f *folder) {
+	for name, k := range f.files {
+		if k.round != j.round {
 			delete(f.files, name)
 		}
 	}
 	for name, child := range f.folders {
-		below := change.Join(path, name)
-		if _, still := visited[below]; !still {
+		if child.round != j.round {
 			delete(f.folders, name)
 			continue
 		}
 		j.dirs[child.id] = child
-		j.prune(child, below, visited)
+		j.prune(child)
 	}
 }
 
 // maxStaleNames is how many names a file with only one may seem to have before the others are forgotten.
 const maxStaleNames = 8
 
-// seen notes a name of a file. Names that it has lost are not always taken out; who uses them has to look.
+// seen notes a name of a file. Names that it has lost are not always taken out; who uses them has to look. Beyond the bound only names of
+// files with several are kept.
 func (j *journal) seen(path string, e *change.Entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	id := identity(e)
-	switch names := j.names[id]; {
-	case slices.Contains(names, path):
-	case e.Nlink <= 1 && len(names) > maxStaleNames:
-		j.names[id] = []string{path}
-	default:
-		j.names[id] = append(names, path)
+	names := j.names[id]
+	if at := slices.IndexFunc(names, func(name seenName) bool { return name.path == path }); at >= 0 {
+		names[at].round = j.round
+		return
+	}
+	switch now := (seenName{path, j.round}); {
+	case e.Nlink > 1:
+		j.names[id] = append(names, now)
+	case len(names) > maxStaleNames:
+		j.names[id] = []seenName{now}
+	case len(names) > 0 || len(j.names) < maxJournal:
+		j.names[id] = append(names, now)
 	}
 }
 
@@ -377,7 +421,13 @@ func (j *journal) seen(path string, e *change.Entry) {
 func (j *journal) others(path string, e *change.Entry) []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return slices.DeleteFunc(slices.Clone(j.names[identity(e)]), func(name string) bool { return name == path })
+	var others []string
+	for _, name := range j.names[identity(e)] {
+		if name.path != path {
+			others = append(others, name.path)
+		}
+	}
+	return others
 }
 
 // forget drops one name of a file that has it no more.
@@ -385,4 +435,11 @@ func (j *journal) forget(path string, id fileID) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.unname(path, id)
+}
+
+// files counts the files known.
+func (j *journal) files() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.count
 }

@@ -22,7 +22,7 @@ type gathering struct {
 	incomplete map[string]bool
 	problems   []error
 	racy       []racy
-	visited    map[string]struct{} // files seen by a scan of everything
+	all        bool // this is part of a comparison of everything
 }
 
 // asked are the paths that changes tell to look at, and the directories below which everything is to be compared.
@@ -78,7 +78,7 @@ func (g *gathering) judge(p Pair, event bool) {
 	}
 	switch {
 	case p.Source == nil:
-		g.journal.drop(p.Path)
+		p.Weight = max(1, g.journal.drop(p.Path))
 	case p.Source.Kind == change.Directory && p.Replica != nil && p.Replica.Kind == change.Directory:
 		g.journal.directory(p.Path, p.Source)
 		if change.Compare(p.Source, p.Replica, g.fidelity) == change.Same {
@@ -159,6 +159,17 @@ func (g *gathering) otherNames() []string {
 		}
 	}
 	return missing
+}
+
+// deletes counts the files that the pairs take away.
+func (g *gathering) deletes() int {
+	n := 0
+	for _, p := range g.pairs {
+		if p.Source == nil && p.Replica != nil {
+			n += p.Weight
+		}
+	}
+	return n
 }
 
 func (g *gathering) err() error { return summary(g.problems) }

@@ -35,8 +35,8 @@ import (
 type Mirror struct {
 	Share      *tree.Root
 	Transport  func(Wanted) Transport
-	StatusFile string        // empty: none
-	Every      time.Duration // how often everything is compared anyway
+	StatusFile string // empty: none
+	Pace       Pace
 	// Drain, when set, lets no client change the share any more, and returns what lets them again, which must be called in any case.
 	Drain    func(context.Context) (open func(), err error)
 	Attempts int // failures in a row after which a replica is given up; 0: never
@@ -47,6 +47,8 @@ type Mirror struct {
 	generation uint64
 	replicas   []*running
 	waiting    map[string]*barrier
+	scrubs     map[string]*Scrub // that the mirror before this one made
+	size       size
 	dirty      chan struct{}
 	advanced   chan struct{} // closed when a replica may have come further
 	gone       chan error
@@ -66,11 +68,14 @@ const DefaultEvery = 10 * time.Minute
 // Start makes the mirror ready. It works until the context ends.
 func (m *Mirror) Start(ctx context.Context) {
 	m.ctx = ctx
-	m.waiting = map[string]*barrier{}
+	m.waiting, m.scrubs, m.size.share = map[string]*barrier{}, map[string]*Scrub{}, m.Share.Name
 	m.dirty, m.gone = make(chan struct{}, 1), make(chan error, 1)
 	m.advanced = make(chan struct{})
 	if old, err := ReadStatus(m.StatusFile); err == nil && old.Share == m.Share.Name {
 		m.number = old.Number // positions of one generation never go back
+		for _, r := range old.Replicas {
+			m.scrubs[r.Name] = r.Scrub
+		}
 	}
 	if m.StatusFile != "" {
 		go m.publish(ctx)
@@ -112,7 +117,9 @@ func (m *Mirror) Keep(generation uint64, wanted []Wanted) {
 
 func (m *Mirror) start(w Wanted) *running {
 	r := newReplica(w, m.Transport(w), m.Log, time.Now())
-	r.every, r.attempts = m.Every, m.Attempts
+	r.pace, r.attempts, r.size = m.Pace, m.Attempts, &m.size
+	r.nextFull = r.answeredAt.Add(m.Pace.Every)
+	r.scrubAfter(m.scrubs[w.Name])
 	r.queue.Cover(m.number) // by the comparison it begins with
 	r.changed = func() { m.advance(); m.changed() }
 	r.reached = m.reached

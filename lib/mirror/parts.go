@@ -30,6 +30,7 @@ type parts struct {
 	batch  *stream.Batch
 	blocks []stream.Block // of the replica's file
 	offset int64
+	sent   int64 // bytes
 	lost   error // why the session is over
 }
 
@@ -43,6 +44,7 @@ func (p *parts) Write(b []byte) (int, error) {
 			if p.lost = p.batch.Data(p.offset, rest[:n]); p.lost != nil {
 				return 0, p.lost
 			}
+			p.sent += int64(n)
 		}
 		p.offset += int64(n)
 		rest = rest[n:]

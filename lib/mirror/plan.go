@@ -16,6 +16,7 @@ type Pair struct {
 	Replica *change.Entry
 	// Rewrite says that the content is known to differ although size and time do not, or that it must be taken for different.
 	Rewrite bool
+	Weight  int // files that go with a delete, as far as they are known
 }
 
 // Op is what a step does to the replica. Steps are carried out in the order of their ops; steps with the same op only depend on each

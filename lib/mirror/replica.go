@@ -21,17 +21,22 @@ type replica struct {
 	fatal     func(error)             // told when the share is gone
 	completed func(generation uint64) // told when everything was compared in a generation
 	reached   func(name, id string)   // told when a barrier has passed
-	every     time.Duration           // how often everything is compared anyway
-	attempts  int                     // give up after so many failures in a row; 0: never
+	pace      Pace
+	size      *size
+	attempts  int // give up after so many failures in a row; 0: never
 
 	mu         sync.Mutex
 	queue      change.Set
 	wake       chan struct{}
-	owed       []string // barriers that passed in failed attempts
+	owed       []string // barriers that passed in failed attempts, or before a comparison that must come first
 	status     ReplicaStatus
 	generation uint64 // in which everything is to be compared
 	needFull   bool
-	working    int // changes being applied
+	taken      uint64      // every change up to this one was applied
+	comparison *comparison // under way, of a Gradual transport
+	nextFull   time.Time   // when everything is compared anyway
+	nextScrub  time.Time   // when contents are
+	working    int         // changes being applied
 	gaveUp     error
 	answered   int64
 	answeredAt time.Time
@@ -83,6 +88,14 @@ func (r *replica) compare(generation uint64) {
 	r.poke()
 }
 
+// compareAgain asks for a comparison of everything that nothing has to wait for.
+func (r *replica) compareAgain() {
+	r.mu.Lock()
+	r.nextFull = time.Now()
+	r.mu.Unlock()
+	r.poke()
+}
+
 // follow takes a new generation over. A replica that is complete is so in that one too.
 func (r *replica) follow(generation uint64) {
 	r.mu.Lock()
@@ -100,23 +113,18 @@ func (r *replica) follow(generation uint64) {
 // run applies changes until the context ends.
 func (r *replica) run(ctx context.Context) {
 	defer r.transport.Close()
-	periodic := time.NewTicker(r.every)
-	defer periodic.Stop()
 	backoff := time.Duration(0)
 	for failures, vanishes := 0, 0; ; {
-		if r.idle() {
+		if wait := r.idle(time.Now()); wait > 0 {
 			select {
 			case <-ctx.Done():
 				return
-			case <-periodic.C:
-				r.mu.Lock()
-				r.needFull = true
-				r.mu.Unlock()
+			case <-time.After(wait):
 			case <-r.wake:
 			}
 			continue
 		}
-		err := r.batch(ctx)
+		err := r.work(ctx)
 		if ctx.Err() != nil {
 			return
 		}
@@ -155,14 +163,52 @@ func (r *replica) run(ctx context.Context) {
 	}
 }
 
-func (r *replica) idle() bool {
+// idle says for how long there is nothing to do.
+func (r *replica) idle(now time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return !r.needFull && r.queue.Len() == 0
+	switch {
+	case r.needFull || r.queue.Len() > 0:
+		return 0
+	case r.comparison != nil:
+		return r.comparison.resume.Sub(now)
+	}
+	next := r.nextFull
+	if !r.nextScrub.IsZero() && r.nextScrub.Before(next) {
+		next = r.nextScrub
+	}
+	return next.Sub(now)
+}
+
+// work applies what waits, and makes a part of the comparison that is under way.
+func (r *replica) work(ctx context.Context) error {
+	g, gradual := r.transport.(Gradual)
+	now := time.Now()
+	r.mu.Lock()
+	switch {
+	case !gradual && !now.Before(r.nextFull):
+		r.needFull = true
+		r.nextFull = now.Add(r.pace.Every)
+	case gradual:
+		r.begin(now)
+	}
+	queued := r.queue.Len() > 0 || r.needFull
+	due := r.comparison != nil && !now.Before(r.comparison.resume)
+	r.mu.Unlock()
+	if queued {
+		if err := r.batch(ctx); err != nil {
+			return err
+		}
+	}
+	if due {
+		return r.part(ctx, g)
+	}
+	return nil
 }
 
 // batch applies what waits, as far as it fits into one batch.
 func (r *replica) batch(ctx context.Context) error {
+	g, gradual := r.transport.(Gradual)
 	r.mu.Lock()
 	full, generation := r.needFull, r.generation
 	limit := batchLimit
@@ -172,39 +218,55 @@ func (r *replica) batch(ctx context.Context) error {
 	changes, number := r.queue.Take(limit)
 	r.needFull = false
 	r.working = max(1, len(changes))
-	complete := r.status.State == Complete
-	r.answeredAt = time.Now()
-	r.mu.Unlock()
 	if full {
 		changes = append([]change.Change{{Kind: change.Rescan, Path: "."}}, barriers(changes)...)
 	}
 	full = whole(changes)
-	if n, is := r.transport.(Numbered); is {
-		n.LeadsTo(stream.Position{Generation: generation, Number: number, Complete: complete || full})
+	if gradual && full { // between changes, part by part
+		r.must(time.Now())
+		full, changes = false, withoutWhole(changes)
 	}
+	if gradual && r.status.State == Complete && !r.comparing() {
+		g.LeadsTo(stream.Position{Generation: generation, Number: number, Complete: true})
+	}
+	r.answeredAt = time.Now()
+	r.mu.Unlock()
 	err := r.transport.Apply(ctx, changes)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-
 	r.mu.Lock()
 	r.working = 0
 	for _, b := range barriers(changes) {
 		r.owed = append(r.owed, b.Path)
 	}
 	if err != nil {
-		r.needFull = true
-		if !errors.Is(err, ErrVanished) { // that only says that the share is busy
-			r.failed(err)
-		}
+		r.again(err)
 		r.mu.Unlock()
 		r.changed()
 		return err
 	}
-	passed := r.owed
-	r.owed = nil
-	r.status.Number = number
-	generation = r.generation // a newer one may have been taken over meanwhile
+	r.taken = number
+	r.arrived(full)
+	return nil
+}
+
+// again begins anew with everything after an error; with r.mu held.
+func (r *replica) again(err error) {
+	r.needFull, r.comparison = true, nil
+	if !errors.Is(err, ErrVanished) { // that only says that the share is busy
+		r.failed(err)
+	}
+}
+
+// arrived notes what the replica has now, and whether everything was compared. It gives r.mu back.
+func (r *replica) arrived(full bool) {
+	var passed []string
+	if !r.comparing() {
+		r.status.Number = r.taken
+		passed, r.owed = r.owed, nil
+	}
+	generation := r.generation // a newer one may have been taken over meanwhile
 	completed := full && (r.status.State != Complete || r.status.Generation != generation)
 	if full {
 		r.status.Generation, r.status.Checked, r.status.Error = generation, time.Now(), ""
@@ -218,7 +280,6 @@ func (r *replica) batch(ctx context.Context) error {
 		r.reached(r.wanted.Name, id)
 	}
 	r.changed()
-	return nil
 }
 
 // failed notes an error; with r.mu held. The same error again and again is logged once.
@@ -256,8 +317,14 @@ func (r *replica) snapshot(now time.Time) ReplicaStatus {
 	defer r.mu.Unlock()
 	s := r.status
 	s.Pending = r.queue.Len() + r.working
-	if r.needFull {
+	if r.needFull || r.comparing() {
 		s.Pending++
+	}
+	if r.comparison != nil {
+		s.Comparison = r.comparison.progress(now)
+	}
+	if h, is := r.transport.(interface{ Held() int }); is {
+		s.Held = h.Held()
 	}
 	if p, counts := r.transport.(interface{ Progress() int64 }); counts && r.working > 0 {
 		if moved := p.Progress(); moved != r.answered {
@@ -277,6 +344,14 @@ func (r *replica) has(number uint64) bool {
 	return r.status.State == Complete && r.status.Number >= number
 }
 
+// counts says whether a change has to wait for this replica at all: one that was never whole could not take the share over.
+func (r *replica) counts() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g, gradual := r.transport.(Gradual)
+	return !gradual || r.status.State == Complete || !g.Filling()
+}
+
 // finished says whether nothing waits, or why nothing more will happen.
 func (r *replica) finished() (bool, error) {
 	r.mu.Lock()
@@ -284,5 +359,5 @@ func (r *replica) finished() (bool, error) {
 	if r.gaveUp != nil {
 		return true, r.gaveUp
 	}
-	return !r.needFull && r.queue.Len() == 0 && r.working == 0 && r.status.State != Broken, nil
+	return !r.needFull && !r.comparing() && r.queue.Len() == 0 && r.working == 0 && r.status.State != Broken, nil
 }

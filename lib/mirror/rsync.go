@@ -88,7 +88,7 @@ func onlyVanished(stderr string) bool {
 
 // common are the options of every run. -@-1 compares nanoseconds.
 func (r *Rsync) common() []string {
-	args := []string{"-aH", "--numeric-ids", "-@-1", "--exclude=" + change.TemporaryPrefix + "*"}
+	args := []string{"-aH", "--numeric-ids", "-@-1", "--exclude=" + change.TemporaryPrefix + "*", "--exclude=/" + change.Trash}
 	if r.Shell != "" {
 		args = append(args, "-e", r.Shell)
 	}

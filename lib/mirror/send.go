@@ -20,6 +20,8 @@ type sending struct {
 	notes    []note
 	problems []error         // of files of the share
 	unsent   map[string]bool // those, as far as they have further names: no other name is made for what the replica has instead
+	waiting  []string        // names that were to be made for a file that lost the name it was to be read by
+	bytes    int64           // of content
 }
 
 // note is what a step makes true.
@@ -63,6 +65,7 @@ func (s *sending) one(step *Step) error {
 		return err
 	case Link:
 		if s.unsent[step.From] {
+			s.waiting = append(s.waiting, step.Path)
 			return nil
 		}
 	case MakeDirectory:
@@ -85,10 +88,7 @@ func (s *sending) one(step *Step) error {
 func (s *sending) write(step *Step, told stream.Step) error {
 	file, err := s.share.OpenFile(step.Path)
 	if tree.Absent(err) || errors.Is(err, unix.ELOOP) || errors.Is(err, tree.ErrNotRegular) {
-		if step.Source.Nlink > 1 {
-			s.problems = append(s.problems, ErrVanished) // no event tells of its other names, which wait for it
-		}
-		return nil // something else is there by now, and an event tells of it
+		return nil // something else is there by now, and an event tells of it, but not of further names
 	}
 	if err != nil {
 		s.problems = append(s.problems, err)
@@ -100,6 +100,7 @@ func (s *sending) write(step *Step, told stream.Step) error {
 		e, hash, err := copyStable(file, small, s.progress)
 		if err == nil {
 			told.Entry, told.Data = e, small.data
+			s.bytes += int64(len(small.data))
 			number, err := s.batch.Step(stream.OpWrite, told)
 			s.notes = append(s.notes, note{number, step, e, hash})
 			return err
@@ -126,6 +127,7 @@ func (s *sending) writeLarge(file *os.File, step *Step, told stream.Step) (err e
 		return err
 	}
 	e, hash, err := copyStable(file, parts, s.progress)
+	s.bytes += parts.sent
 	if parts.lost != nil {
 		return parts.lost
 	}

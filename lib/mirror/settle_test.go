@@ -48,7 +48,7 @@ func threeReplicas(t *testing.T) (*Mirror, map[string]*remote) {
 		remotes[name] = &remote{gate: make(chan struct{})}
 		wanted = append(wanted, Wanted{Name: name})
 	}
-	m := &Mirror{Share: root, Every: time.Hour, Log: zerolog.Nop(), Transport: func(w Wanted) Transport { return remotes[w.Name] }}
+	m := &Mirror{Share: root, Pace: Pace{Every: time.Hour}, Log: zerolog.Nop(), Transport: func(w Wanted) Transport { return remotes[w.Name] }}
 	ctx, stop := context.WithCancel(context.Background())
 	t.Cleanup(stop)
 	m.Start(ctx)
@@ -59,7 +59,7 @@ func threeReplicas(t *testing.T) (*Mirror, map[string]*remote) {
 func settling(m *Mirror, path string) <-chan error {
 	done := make(chan error, 1)
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	go func() { defer cancel(); done <- m.Settle(ctx, []string{path}) }()
+	go func() { defer cancel(); done <- m.Settle(ctx, []string{path}, 0) }()
 	return done
 }
 

@@ -22,7 +22,7 @@ type Status struct {
 // ReplicaStatus is one replica's part of Status.
 type ReplicaStatus struct {
 	Name       string    `json:"name"`
-	Transport  string    `json:"transport"`  // directory or rsync
+	Transport  string    `json:"transport"`  // directory, rsync or stream
 	Target     string    `json:"target"`     // where it is reached
 	Generation uint64    `json:"generation"` // in which it was last found complete
 	State      State     `json:"state"`
@@ -33,6 +33,28 @@ type ReplicaStatus struct {
 	Error      string    `json:"error,omitempty"`  // why it is broken
 	Failures   int       `json:"failures"`         // since the mirror started
 	Checked    time.Time `json:"checked,omitzero"` // when everything was last compared
+	Held       int       `json:"held,omitempty"`   // deletes that are held back; see DeleteBudget
+	Comparison *Progress `json:"comparison,omitempty"`
+	Scrub      *Scrub    `json:"scrub,omitempty"` // the last one
+}
+
+// Progress of a comparison of everything: of a replica that is filled, or in the background.
+type Progress struct {
+	Sums    bool      `json:"sums,omitempty"` // contents too
+	Entries int       `json:"entries"`        // of the share that were compared
+	Of      int       `json:"of,omitempty"`   // that there are, about; 0: not known yet
+	Sent    int64     `json:"sent_bytes"`     // of content
+	Began   time.Time `json:"began"`
+	Left    int       `json:"seconds_left,omitempty"` // about; 0: not known
+}
+
+// Scrub is what came of a comparison of contents.
+type Scrub struct {
+	Ended    time.Time `json:"ended"`
+	Seconds  int       `json:"seconds"` // it took
+	Entries  int       `json:"entries"`
+	Bytes    int64     `json:"read_bytes"`
+	Differed []string  `json:"differed,omitempty"` // files that had another content and were written anew, the first of them
 }
 
 // State of a replica.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -28,15 +27,19 @@ type Stream struct {
 	Generation func() uint64 // of the record this server acts in; nil: none
 	Unmarked   bool          // allow that neither side has a marker
 	Sync       bool          // sync files before they get their names, unless there are more than syncFiles at once
+	Through    func() bool   // when it says so a batch is done only when the replicas of this one have it too
+	Deletes    *DeleteBudget // nil: no limit
 	Show       func(Step)    // when set, gets the steps instead of the replica
 	Log        zerolog.Logger
 
 	busy     sync.Mutex // one call at a time
 	session  *stream.Session
 	marker   []byte // told in the greeting
+	through  bool   // too
 	compared bool   // everything was compared in this session
 	journal  *journal
 	position *stream.Position
+	filling  atomic.Bool
 	told     sync.Map // paths that were logged once
 	moved    atomic.Int64
 
@@ -57,9 +60,24 @@ func (s *Stream) LeadsTo(p stream.Position) {
 	s.position = &p
 }
 
-// Apply deals with changes; see Transport. An error that only concerns files leaves the session alive.
+// Apply deals with changes; see Transport. An error that only concerns files leaves the session alive. Everything is compared if the changes say so.
 func (s *Stream) Apply(ctx context.Context, changes []change.Change) error {
-	return s.call(ctx, func(ctx context.Context) error { return s.apply(ctx, changes) })
+	return s.call(ctx, func(ctx context.Context) error {
+		if !whole(changes) {
+			return s.apply(ctx, changes)
+		}
+		position := s.position
+		if err := s.apply(ctx, withoutWhole(changes)); err != nil {
+			return err
+		}
+		for c := NewComparison(false); !c.Done; {
+			s.position = position
+			if err := s.part(ctx, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // call does something that Close, or the end of the context, interrupts by closing the stream.
@@ -139,10 +157,12 @@ func (s *Stream) check(ctx context.Context) error {
 	if err := CheckMarkers(marker, marker, s.Unmarked); err != nil {
 		return err
 	}
-	if s.session != nil && bytes.Equal(marker, s.marker) {
+	through := s.Through != nil && s.Through()
+	if s.session != nil && bytes.Equal(marker, s.marker) && through == s.through {
 		return nil
 	}
 	s.drop()
+	s.through = through
 	return s.open(ctx, marker)
 }
 
@@ -157,7 +177,7 @@ func (s *Stream) open(ctx context.Context, marker []byte) error {
 	if ctx.Err() != nil { // it ended before it was known what to close
 		conn.Close()
 	}
-	h := stream.Hello{Cluster: s.Cluster, Name: s.Self, Marker: marker, Unmarked: s.Unmarked}
+	h := stream.Hello{Cluster: s.Cluster, Name: s.Self, Marker: marker, Unmarked: s.Unmarked, Through: s.through}
 	if s.Generation != nil {
 		h.Generation = s.Generation()
 	}
@@ -166,8 +186,15 @@ func (s *Stream) open(ctx context.Context, marker []byte) error {
 		return fmt.Errorf("greet the receiver: %w", err)
 	}
 	s.session, s.marker, s.journal = session, marker, newJournal()
+	s.filling.Store(!session.Position().Complete)
 	return nil
 }
+
+// Held counts the deletes that are held back.
+func (s *Stream) Held() int { return s.Deletes.Held() }
+
+// Filling says whether the replica, when it was asked last, had never been made whole.
+func (s *Stream) Filling() bool { return s.filling.Load() }
 
 func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 	position := s.position
@@ -175,85 +202,114 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 	if err := s.check(ctx); err != nil {
 		return err
 	}
-	if !s.compared && !whole(changes) && s.Show == nil { // nobody knows what became of the replica since the last session
-		changes = append(slices.Clip(changes), change.Change{Kind: change.Rescan, Path: "."})
-	}
-	g := &far{session: s.session, gathering: &gathering{
-		share: s.Share, journal: s.journal, same: s.same, special: s.special, progress: s.progress, incomplete: map[string]bool{},
-	}}
-	if whole(changes) {
-		g.visited = map[string]struct{}{}
+	if !s.compared { // what became of the replica since the last session is not known
+		position = nil
 	}
 	if s.Show == nil {
 		if err := s.mover().move(changes); err != nil {
 			return err
 		}
 	}
-	if err := g.gather(ctx, changes); err != nil {
-		return err
+	rounds := 0
+	for {
+		g := s.gathering()
+		if err := g.gather(ctx, changes); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		_, err := s.make(ctx, g, position)
+		if again := (vanishedName{}); errors.As(err, &again) && rounds < maxRounds {
+			rounds++
+			changes = again.looks()
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return g.err()
 	}
-	if err := ctx.Err(); err != nil {
-		return err
+}
+
+// maxRounds is how often a batch is completed because a file lost, between look and copy, the name that others waited for.
+const maxRounds = 5
+
+// vanishedName is a file of several names that lost the one it was to be read by; the others still wait.
+type vanishedName struct{ others []string }
+
+func (v vanishedName) Error() string { return ErrVanished.Error() }
+func (v vanishedName) Unwrap() error { return ErrVanished }
+
+func (v vanishedName) looks() []change.Change {
+	var changes []change.Change
+	for _, path := range v.others {
+		changes = append(changes, change.Change{Kind: change.Look, Path: path})
 	}
+	return changes
+}
+
+func (s *Stream) gathering() *far {
+	return &far{session: s.session, gathering: &gathering{
+		share: s.Share, journal: s.journal, same: s.same, special: s.special, progress: s.progress, incomplete: map[string]bool{},
+	}}
+}
+
+// make makes the replica like the share at the pairs, and has the position noted if all of it succeeds. It returns how many bytes of content
+// were sent.
+func (s *Stream) make(ctx context.Context, g *far, position *stream.Position) (int64, error) {
 	steps := Plan(g.pairs, g.fidelity, g.incomplete)
 	if s.Show != nil {
 		for _, step := range steps {
 			s.Show(step)
 		}
-		return g.err()
+		return 0, nil
 	}
 	for _, step := range steps {
 		s.Log.Debug().Stringer("step", step).Send()
 	}
+	deletes := g.deletes()
+	steps = s.Deletes.hold(steps, deletes, s.journal.files()+deletes)
 	if count(steps, Delete) > 0 { // what the deletes rest on must still be so
 		if err := s.Share.StillThere(); err != nil {
-			return fmt.Errorf("%w: %w", ErrShareGone, err)
+			return 0, fmt.Errorf("%w: %w", ErrShareGone, err)
 		}
 	}
-	if position != nil {
-		position.Complete = position.Complete && (s.compared || whole(changes))
-	}
-	if g.err() != nil {
+	if len(g.problems) > 0 {
 		position = nil // what could not be read is not on the replica
 	}
-	if len(steps) > 0 || position != nil {
-		if err := s.send(steps, position); err != nil {
-			return err
-		}
+	if len(steps) == 0 && position == nil {
+		return 0, nil
 	}
-	if err := g.err(); err != nil {
-		return err
-	}
-	if g.visited != nil {
-		s.journal.retain(g.visited)
-		s.compared = true
-	}
-	return nil
+	return s.send(steps, position)
 }
 
 // send sends steps as one batch and waits until they are done.
-func (s *Stream) send(steps []Step, position *stream.Position) error {
+func (s *Stream) send(steps []Step, position *stream.Position) (int64, error) {
 	batch, err := s.session.Begin(s.Sync && count(steps, Write) <= syncFiles)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	sent := sending{share: s.Share, journal: s.journal, batch: batch, progress: s.progress, unsent: map[string]bool{}}
 	if err := sent.all(steps); err != nil {
-		return err
+		return sent.bytes, err
 	}
-	if len(sent.problems) > 0 {
+	if len(sent.problems) > 0 || len(sent.waiting) > 0 {
 		position = nil
 	}
 	result, err := batch.End(position)
 	if err != nil {
-		return err
+		return sent.bytes, err
 	}
 	sent.noted(result)
 	err = summary(append(result.Errs(), sent.problems...))
 	if result.Full {
-		return fmt.Errorf("%w: %w", ErrFull, err)
+		return sent.bytes, fmt.Errorf("%w: %w", ErrFull, err)
 	}
-	return err
+	if err == nil && len(sent.waiting) > 0 {
+		err = vanishedName{sent.waiting}
+	}
+	return sent.bytes, err
 }
 
 func (s *Stream) mover() mover {

@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"hafs/lib/change"
 	"hafs/lib/stream"
@@ -36,8 +37,18 @@ func whole(changes []change.Change) bool {
 	return false
 }
 
-// Numbered is a Transport whose replica keeps the position it has come to.
-type Numbered interface {
-	// LeadsTo tells, before an Apply, which position that one leads to if it succeeds.
+// withoutWhole leaves the request to compare everything out.
+func withoutWhole(changes []change.Change) []change.Change {
+	return slices.DeleteFunc(slices.Clone(changes), func(c change.Change) bool { return c.Kind == change.Rescan && c.Path == "." })
+}
+
+// Gradual is a Transport that compares everything in parts, and whose replica keeps the position it has come to. Changes may be applied before and
+// between the parts.
+type Gradual interface {
+	Transport
+	// LeadsTo tells, before an Apply or a Part, which position that one leads to if it succeeds.
 	LeadsTo(stream.Position)
+	Part(context.Context, *Comparison) error
+	// Filling says that the replica was never whole, so that nothing has to wait for it.
+	Filling() bool
 }

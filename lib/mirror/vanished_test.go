@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"hafs/lib/mirror/tree"
@@ -43,8 +44,8 @@ func TestFirstNameVanishes(t *testing.T) {
 		for i := range steps {
 			must(t, s.one(&steps[i]))
 		}
-		if err := summary(s.problems); !errors.Is(err, ErrVanished) {
-			t.Error("the replica is taken for complete, or for broken: ", err)
+		if err := summary(s.problems); err != nil || !slices.Equal(s.waiting, []string{"b"}) {
+			t.Errorf("the other name is forgotten: %v waits, %v", s.waiting, err)
 		}
 	})
 }

@@ -74,7 +74,7 @@ func (s *Stream) Verify(ctx context.Context) ([]Difference, error) {
 		pair(listed{".", ours}, top[0])
 		problem := func(_ string, err error) { v.problem(err) }
 		var lost error
-		pairUp(walkShare(ctx, s.Share, ".", problem), listing(s.session, ".", true, &lost), pair, problem)
+		pairUp(walkShare(ctx, s.Share, ".", problem), listing(s.session, stream.Listing{Directory: ".", Sums: true}, &lost), pair, problem)
 		if lost != nil {
 			return lost
 		}
@@ -135,9 +135,9 @@ func (v *verification) compare(ctx context.Context, path string) {
 			v.problem(err)
 			return
 		}
-		if root == v.share {
-			list = slices.DeleteFunc(list, func(n string) bool { return strings.HasPrefix(n, change.TemporaryPrefix) })
-		}
+		list = slices.DeleteFunc(list, func(n string) bool {
+			return change.Trashed(path, n) || root == v.share && change.Own(path, n)
+		})
 		names = append(names, list...)
 	}
 	slices.Sort(names)

@@ -205,7 +205,7 @@ func (w *world) startMirror(ctx context.Context) {
 		transports[name] = transport
 		wanted = append(wanted, Wanted{name, DirectoryTransport, name})
 	}
-	w.mirror = &Mirror{Share: w.root, Transport: func(want Wanted) Transport { return transports[want.Name] }, Every: time.Hour, Log: w.log()}
+	w.mirror = &Mirror{Share: w.root, Transport: func(want Wanted) Transport { return transports[want.Name] }, Pace: Pace{Every: time.Hour}, Log: w.log()}
 	w.mirror.Start(ctx)
 	w.mirror.Keep(1, wanted)
 }

@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/rs/zerolog"
 
@@ -35,18 +36,27 @@ type Reception struct {
 	replica  stream.Receiver
 	door     share.Door
 	log      zerolog.Logger
+	noting   sync.Mutex
+	noted    *stream.Position
 }
 
 // New is a reception for the copy in a directory, which feeds the replicas of m when this server is FS.
 func New(settings config.Settings, latest *record.Latest, m *mirror.Mirror, directory string, log zerolog.Logger) *Reception {
 	r := &Reception{settings: settings, record: latest.Record, mirror: m, log: log}
 	_ = os.Remove(settings.Run("draining")) // of one that was killed
-	r.replica = stream.Receiver{Path: directory, Cluster: r.record().Cluster, Allowed: r.feeds, Note: r.note, Log: log}
+	if settings.TrashRetention > 0 {
+		_ = os.MkdirAll(settings.State("trash"), 0o700)
+	}
+	r.replica = stream.Receiver{
+		Path: directory, Cluster: r.record().Cluster, Allowed: r.feeds, Note: r.note, Position: r.position, Passed: r.passed,
+		KeepDeleted: settings.TrashRetention, TrashDirectory: settings.State("trash"), Log: log,
+	}
 	return r
 }
 
-// Accept takes sessions until the listener is closed or ctx ends.
+// Accept takes sessions until the listener is closed or ctx ends. It looks after the trash meanwhile.
 func (r *Reception) Accept(ctx context.Context, listener *net.UnixListener) {
+	go r.replica.EmptyTrash(ctx)
 	for {
 		conn, err := listener.AcceptUnix()
 		if err != nil {
@@ -85,7 +95,7 @@ func (r *Reception) session(ctx context.Context, conn *net.UnixConn) error {
 	}()
 	switch s.Kind {
 	case gate.Replica:
-		if _, err := os.Stat(r.settings.Position()); errors.Is(err, os.ErrNotExist) { // until it has all of it, it is not fit to succeed
+		if p := r.position(); !p.Complete || !r.continuous(p.Generation) { // until it has all of it, it is not fit to succeed
 			if err := r.note(stream.Position{}); err != nil {
 				return err
 			}
@@ -116,8 +126,44 @@ func (r *Reception) feeds(from string) error {
 	return nil
 }
 
+// continuous says whether this server was fed in every generation since one. If not, what others acknowledged meanwhile is missing here, and what
+// its position says is of an older share.
+func (r *Reception) continuous(since uint64) bool {
+	store := record.Store{Directory: r.settings.StateDirectory}
+	for n := since; n <= r.record().Generation; n++ {
+		then, err := store.Generation(n)
+		if err != nil || gate.Feeder(then, r.settings.Name) == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// passed tells the replicas of this server's copy what has changed in it, sooner than the kernel would.
+func (r *Reception) passed(ctx context.Context, paths []string, through bool) error {
+	if through {
+		return r.mirror.Settle(ctx, paths, 0)
+	}
+	r.mirror.ReportAll(paths)
+	return nil
+}
+
+func (r *Reception) position() stream.Position {
+	r.noting.Lock()
+	defer r.noting.Unlock()
+	if r.noted == nil {
+		r.noted = &stream.Position{}
+		if text, err := os.ReadFile(r.settings.Position()); err != nil || json.Unmarshal(text, r.noted) != nil {
+			r.noted = &stream.Position{}
+		}
+	}
+	return *r.noted
+}
+
 // note keeps the position of this server's copy where hafs-linkcheck tells it to whoever looks for a successor of the file sharing server.
+// That the number grew may be lost with the power: others are further then.
 func (r *Reception) note(p stream.Position) error {
+	before := r.position()
 	text, err := json.Marshal(p)
 	if err != nil {
 		return err
@@ -125,5 +171,15 @@ func (r *Reception) note(p stream.Position) error {
 	if err := os.MkdirAll(filepath.Dir(r.settings.Position()), 0o755); err != nil {
 		return err
 	}
-	return system.Machine{}.Replace("note position", r.settings.Position(), text, 0o644)
+	replace := system.Machine{}.Replace
+	if p.Generation == before.Generation && p.Complete == before.Complete {
+		replace = system.Machine{}.ReplaceUnsynced
+	}
+	r.noting.Lock()
+	defer r.noting.Unlock()
+	if err := replace("note position", r.settings.Position(), text, 0o644); err != nil {
+		return err
+	}
+	r.noted = &p
+	return nil
 }

@@ -52,7 +52,7 @@ func open(t *testing.T, self, line string) *desk {
 	must(t, err)
 	t.Cleanup(func() { root.Close() })
 	ctx, stop := context.WithCancel(context.Background())
-	m := &mirror.Mirror{Share: root, Every: time.Hour, Log: zerolog.Nop()}
+	m := &mirror.Mirror{Share: root, Pace: mirror.Pace{Every: time.Hour}, Log: zerolog.Nop()}
 	m.Start(ctx)
 	listener, err := socket.Listen(d.settings.Run(gate.SessionSocket))
 	must(t, err)

@@ -35,8 +35,12 @@ func (r *Reception) share(ctx context.Context, s gate.Session, client io.ReadWri
 		return err
 	}
 	session := share.Session{Door: &r.door, Directory: directory, Allowed: func() error { return r.serves(s.From) }}
-	if r.settings.Acknowledge == config.AcknowledgeDRS1 {
-		session.Settle = r.mirror.Settle
+	if r.settings.Acknowledge != config.AcknowledgeLocal {
+		atLeast := 0
+		if r.settings.WithoutCopies == config.WithoutRefuse {
+			atLeast = 1
+		}
+		session.Settle = func(ctx context.Context, paths []string) error { return r.mirror.Settle(ctx, paths, atLeast) }
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -182,6 +182,9 @@ func (s Store) generation(n uint64) string {
 	return filepath.Join(s.Directory, "generations", strconv.FormatUint(n, 10))
 }
 
+// Generation is a generation that is still on disk.
+func (s Store) Generation(n uint64) (Record, error) { return Load(s.generation(n)) }
+
 // Generations lists the numbers of the generations on disk, oldest first.
 func (s Store) Generations() ([]uint64, error) {
 	entries, err := os.ReadDir(filepath.Join(s.Directory, "generations"))

@@ -2,9 +2,10 @@ package stream
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"io"
-	"slices"
+	"math"
 
 	"hafs/lib/change"
 	"hafs/lib/mirror/tree"
@@ -18,23 +19,25 @@ type answer struct {
 	s      *serving
 	body   []byte
 	before string
+	count  int
 }
 
-func (s *serving) answer() *answer { return &answer{s: s, body: []byte{0}} }
+func (s *serving) answer() *answer { return &answer{s: s, body: []byte{byte(restFollows)}} }
 
 func (a *answer) add(f Found) error {
 	a.body = appendFound(a.body, a.before, f)
 	a.before = f.Path
+	a.count++
 	if len(a.body) < answerBytes {
 		return nil
 	}
 	err := a.s.send(kindEntries, a.body)
-	a.body, a.before = append(a.body[:0], 0), ""
+	a.body, a.before = append(a.body[:0], byte(restFollows)), ""
 	return err
 }
 
-func (a *answer) end() error {
-	a.body[0] = 1
+func (a *answer) end(after rest) error {
+	a.body[0] = byte(after)
 	return a.s.reply(kindEntries, a.body)
 }
 
@@ -50,7 +53,7 @@ func (s *serving) look(body []byte) error {
 			return err
 		}
 	}
-	return a.end()
+	return a.end(restNothing)
 }
 
 func (s *serving) found(path string, e *change.Entry, err error, sums bool) Found {
@@ -79,23 +82,35 @@ func SumOf(root *tree.Root, path string) (*Sum, error) {
 	return (*Sum)(hash.Sum(nil)), nil
 }
 
+// sumBytes is how much is read for the sums of a listing with a limit: whoever asked waits for it.
+const sumBytes = 16 << 20
+
+var errLimit = errors.New("the limit of a listing is reached")
+
 func (s *serving) list(body []byte) error {
-	paths, sums, err := cutPaths(body)
+	l, err := cutListing(body)
 	if err != nil {
 		return err
 	}
-	if len(paths) != 1 {
-		return fmt.Errorf("%w: a listing of %d directories", ErrFrame, len(paths))
+	if l.After == "" {
+		s.names.Forget()
 	}
 	a := s.answer()
-	if err := s.below(a, paths[0], sums); err != nil {
+	left := int64(sumBytes)
+	if l.Limit == 0 {
+		l.Limit, left = math.MaxInt, math.MaxInt64
+	}
+	switch err := s.below(a, l.Directory, l, &left); {
+	case errors.Is(err, errLimit):
+		return a.end(restUnsaid)
+	case err != nil:
 		return err
 	}
-	return a.end()
+	return a.end(restNothing)
 }
 
 // below lists what is in a directory and below it. The names of one directory are in memory, and of those above it.
-func (s *serving) below(a *answer, dir string, sums bool) error {
+func (s *serving) below(a *answer, dir string, l Listing, left *int64) error {
 	d, err := s.root.Dir(dir)
 	if tree.Absent(err) {
 		return nil
@@ -103,7 +118,7 @@ func (s *serving) below(a *answer, dir string, sums bool) error {
 	var names []string
 	if err == nil {
 		defer d.Close()
-		names, err = d.List()
+		names, err = s.names.Of(d)
 	}
 	if tree.Absent(err) {
 		return nil
@@ -111,18 +126,32 @@ func (s *serving) below(a *answer, dir string, sums bool) error {
 	if err != nil {
 		return a.add(s.found(dir, nil, err, false))
 	}
-	slices.Sort(names)
 	for _, name := range names {
+		if change.Trashed(dir, name) {
+			continue
+		}
 		path := change.Join(dir, name)
+		passed, into := Passed(path, l.After)
+		if passed && !into {
+			continue
+		}
 		e, err := d.Lstat(name)
 		if e == nil && err == nil {
 			continue
 		}
-		if err := a.add(s.found(path, e, err, sums)); err != nil {
-			return err
+		if !passed {
+			if a.count >= l.Limit || *left <= 0 {
+				return errLimit
+			}
+			if err := a.add(s.found(path, e, err, l.Sums)); err != nil {
+				return err
+			}
+			if l.Sums && e != nil && e.Kind == change.File {
+				*left -= e.Size
+			}
 		}
 		if e != nil && e.Kind == change.Directory {
-			if err := s.below(a, path, sums); err != nil {
+			if err := s.below(a, path, l, left); err != nil {
 				return err
 			}
 		}
@@ -145,6 +174,11 @@ func (s *serving) move(body []byte) error {
 	p := Problem{}
 	if err != nil {
 		p = problem(err)
+	}
+	if moved {
+		if err := s.passed([]string{step.From, step.Path}); err != nil {
+			return err
+		}
 	}
 	return s.reply(kindMoved, appendProblem(appendBool(appendBool(nil, moved), err != nil), p))
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ type carrying struct {
 	*serving
 	sync   bool
 	steps  int
+	paths  []string  // that steps were about
 	asked  time.Time // when it was last made sure that the batch may go on
 	places chan struct{}
 	done   sync.WaitGroup
@@ -85,6 +87,14 @@ func (b *carrying) end(body []byte) error {
 	if err != nil {
 		return err
 	}
+	if b.sync {
+		if err := b.syncNames(); err != nil {
+			b.result.fail(b.steps, err)
+		}
+	}
+	if err := b.passed(b.paths); err != nil {
+		return err
+	}
 	if err := b.allowed(); err != nil {
 		return err
 	}
@@ -94,6 +104,22 @@ func (b *carrying) end(body []byte) error {
 		}
 	}
 	return b.reply(kindResult, appendResult(nil, b.result))
+}
+
+// syncNames makes sure that the names in the directories of a batch outlive a loss of power; what is in files was synced before they got theirs.
+func (b *carrying) syncNames() error {
+	done := map[string]bool{}
+	for _, path := range b.paths {
+		dir, _ := change.Split(path)
+		if done[dir] {
+			continue
+		}
+		done[dir] = true
+		if err := b.root.SyncDirectory(dir); err != nil && !tree.Absent(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // step does one step. Its error ends the session; that the step failed is part of the result.
@@ -107,6 +133,7 @@ func (b *carrying) step(op Op, body []byte) error {
 	}
 	number := b.steps
 	b.steps++
+	b.paths = append(b.paths, s.Path)
 	if op == OpLink {
 		b.done.Wait()
 	}
@@ -173,7 +200,10 @@ func (b *carrying) failed(number int, s Step, err error) {
 		b.broken[s.Path] = true
 	}
 	b.result.fail(number, err)
-	b.result.Full = b.result.Full || tree.Full(err)
+	if tree.Full(err) && !b.result.Full {
+		b.result.Full = true
+		b.makeRoom()
+	}
 	b.lost = b.lost || tree.Lost(err)
 }
 
@@ -191,11 +221,15 @@ func (b *carrying) carry(op Op, s Step) error {
 	switch op {
 	case OpMakeDirectory:
 		if s.Aside {
-			if err := to.RemoveTree(name); err != nil {
+			if err := b.remove(to, name); err != nil {
 				return err
 			}
 		}
-		return to.MakeDirectory(name)
+		err := to.MakeDirectory(name)
+		if e, _ := to.Lstat(name); errors.Is(err, fs.ErrExist) && e != nil && e.Kind == change.Directory {
+			return nil // it came with a change between two parts of a comparison
+		}
+		return err
 	case OpSymlink:
 		temporary, err := to.MakeSymlink(s.Entry, false)
 		if err != nil {
@@ -207,7 +241,7 @@ func (b *carrying) carry(op Op, s Step) error {
 	case OpLink:
 		return b.link(to, name, s)
 	case OpDelete:
-		return to.RemoveTree(name)
+		return b.remove(to, name)
 	case OpFinish:
 		have, err := to.Lstat(name)
 		if err != nil || have == nil || have.Kind != change.Directory {

@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"reflect"
@@ -21,7 +22,9 @@ func decode(k kind, body []byte) (any, error) {
 		return cutHello(body)
 	case k == kindWelcome:
 		return cutWelcome(body)
-	case k == kindLook, k == kindList:
+	case k == kindList:
+		return cutListing(body)
+	case k == kindLook:
 		paths, _, err := cutPaths(body)
 		return paths, err
 	case k == kindEntries:
@@ -49,8 +52,10 @@ func encode(k kind, message any) []byte {
 	switch m := message.(type) {
 	case Hello:
 		return appendHello(nil, m)
-	case string:
+	case Welcome:
 		return appendWelcome(nil, m)
+	case Listing:
+		return appendListing(nil, m)
 	case []string:
 		return appendPaths(nil, false, m)
 	case []Found:
@@ -77,8 +82,9 @@ func messages() map[kind][]any {
 	link := &change.Entry{Kind: change.Symlink, Target: "\xff/../x", Mode: 0o777, Mtime: 1e18}
 	directory := &change.Entry{Kind: change.Directory, Mode: 0o1777}
 	return map[kind][]any{
-		kindHello:   {Hello{}, Hello{"lab", 7, "L1", []byte("cluster: lab\n"), true}, Hello{Marker: []byte{}}},
-		kindWelcome: {"", "lab"},
+		kindHello:   {Hello{Version: Version}, Hello{Version, "lab", 7, "L1", []byte("cluster: lab\n"), true, true}, Hello{Version: Version, Marker: []byte{}}},
+		kindWelcome: {Welcome{Version: Version}, Welcome{Version, "lab", Position{3, 4, true}}},
+		kindList:    {Listing{Directory: "."}, Listing{"a/b", "a/b/c", 4096, true}},
 		kindLook:    {[]string{".", "a", "a/\xff\n"}},
 		kindEntries: {[]Found{
 			{Path: "a", Entry: directory}, {Path: "a/b", Entry: file, Sum: &Sum{1, 2}}, {Path: "a/b c", Entry: link}, {Path: "b"},
@@ -145,14 +151,20 @@ func TestDamagedFrames(t *testing.T) {
 
 func TestAnotherVersionIsNamed(t *testing.T) {
 	body := appendHello(nil, Hello{Cluster: "lab"})
-	body[1] = 9
-	_, err := cutHello(append(body, "what later versions add"...))
-	if err == nil || err.Error() != "the sender speaks version 9 of the stream, the receiver version 1" {
-		t.Errorf("got %v", err)
+	later := append(bytes.Clone(body), "what later versions add"...)
+	later[1] = 9
+	if h, err := cutHello(later); err != nil || h.Version != Version || h.Cluster != "lab" {
+		t.Errorf("a sender that knows this version too: %+v, %v", h, err)
 	}
-	body = appendWelcome(nil, "lab")
-	body[1] = 9
-	if _, err := cutWelcome(body); err == nil || err.Error() != "the receiver speaks version 9 of the stream, the sender version 1" {
+	for _, versions := range [][2]byte{{9, 9}, {1, 1}} {
+		body[1], body[3] = versions[0], versions[1]
+		want := fmt.Sprintf("the sender speaks versions %d to %d of the stream, the receiver 2 to 2", versions[1], versions[0])
+		if _, err := cutHello(body); err == nil || err.Error() != want {
+			t.Errorf("got %v", err)
+		}
+	}
+	body = appendWelcome(nil, Welcome{Version: 9, Cluster: "lab"})
+	if _, err := cutWelcome(body); err == nil || err.Error() != "the receiver speaks version 9 of the stream, the sender 2 to 2" {
 		t.Errorf("got %v", err)
 	}
 }

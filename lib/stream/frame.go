@@ -20,18 +20,23 @@ import (
 	"io"
 )
 
-// Version is the version of the protocol. Both sides must speak the same.
-const Version = 1
+// Version is the newest version of the protocol that is spoken here, Oldest the oldest. Both sides speak the newest that both know, so that servers
+// can be upgraded one after the other.
+const (
+	Version = 2
+	Oldest  = 2
+)
 
 // kind is what a frame is.
 type kind byte
 
-// The first frame of each side has kind hello or welcome in every version, and starts with the version.
+// The first frame of each side has kind hello or welcome in every version. Hello starts with the newest and the oldest version that the sender
+// speaks, welcome with the version that is spoken.
 const (
 	kindHello   kind = 1 + iota // sender: who it is
 	kindWelcome                 // receiver: who it is
 	kindLook                    // sender: what have you at these paths?
-	kindList                    // sender: list everything below this directory
+	kindList                    // sender: list what is below this directory
 	kindEntries                 // receiver: part of an answer to look or list
 	kindHashes                  // sender: what are the hashes of this file's blocks? Also within a batch
 	kindBlocks                  // receiver: part of the answer

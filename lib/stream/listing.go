@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"math"
+	"slices"
 
 	"hafs/lib/change"
+	"hafs/lib/mirror/tree"
 )
 
 // Sum is the SHA-256 of a file's content.
@@ -83,17 +85,29 @@ func (c *cutter) found(before string) Found {
 	return f
 }
 
-// cutEntries is the body of a frame of entries: whether it is the last of an answer, then the entries.
-func cutEntries(body []byte) (found []Found, last bool, err error) {
+// rest says what comes after a frame of entries.
+type rest byte
+
+const (
+	restFollows rest = iota // in the next frame
+	restNothing             // the answer is complete
+	restUnsaid              // the answer ends here: its limit is reached
+	lastRest    = restUnsaid
+)
+
+// cutEntries is the body of a frame of entries: what comes after it, then the entries.
+func cutEntries(body []byte) (found []Found, after rest, err error) {
 	c := cutter{rest: body}
-	last = c.bool()
+	if after = rest(c.uint8()); after > lastRest {
+		c.fail("unknown rest %d", after)
+	}
 	before := ""
 	for c.err == nil && len(c.rest) > 0 {
 		f := c.found(before)
 		before = f.Path
 		found = append(found, f)
 	}
-	return found, last, c.err
+	return found, after, c.err
 }
 
 // Compare orders paths as a listing has them: depth first, names in the order of their bytes.
@@ -106,6 +120,43 @@ func Compare(a, b string) int {
 	}
 	return len(a) - len(b)
 }
+
+// Passed says of a path in a listing whether it is not after another one, and whether something below it still may be.
+func Passed(path, after string) (passed, into bool) {
+	if after == "" || Compare(path, after) > 0 {
+		return false, true
+	}
+	return true, change.Within(after, path)
+}
+
+// Names keeps the sorted names of the directory that was read last: a directory of a million files that is listed in parts is read once.
+// A name may be of something that is gone by now, and a new one may be missing.
+type Names struct {
+	directory string
+	sorted    []string
+}
+
+// keepNames is how many names a directory must have to be worth keeping.
+const keepNames = 1024
+
+// Of gives the names in a directory.
+func (n *Names) Of(d *tree.Dir) ([]string, error) {
+	if n.directory == d.Path() {
+		return n.sorted, nil
+	}
+	names, err := d.List()
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	if len(names) >= keepNames {
+		n.directory, n.sorted = d.Path(), names
+	}
+	return names, nil
+}
+
+// Forget makes sure that names are read again.
+func (n *Names) Forget() { *n = Names{} }
 
 // order puts the slash first: what is in a directory comes before its next sibling.
 func order(c byte) byte {

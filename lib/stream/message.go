@@ -10,11 +10,20 @@ import (
 
 // Hello is what a sender says first.
 type Hello struct {
+	Version    uint16 // the newest that both know, once it was read
 	Cluster    string
 	Generation uint64 // of the record the sender acts in; 0: none
 	Name       string // of the sender
 	Marker     []byte // of the share; nil: it has none
 	Unmarked   bool   // the replica may have none too
+	Through    bool   // a batch is answered only after the replicas of the receiver have it too
+}
+
+// Welcome is what a receiver says first.
+type Welcome struct {
+	Version  uint16 // that is spoken
+	Cluster  string
+	Position Position // of the replica
 }
 
 // Position says how far a replica has come.
@@ -104,41 +113,49 @@ func (s Step) check(op Op) error {
 }
 
 func appendHello(b []byte, h Hello) []byte {
-	b = binary.BigEndian.AppendUint16(b, Version)
+	b = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, Version), Oldest)
 	b = binary.BigEndian.AppendUint64(appendText(b, h.Cluster), h.Generation)
 	b = appendBool(appendBool(appendText(b, h.Name), h.Unmarked), h.Marker != nil)
-	return appendText(b, string(h.Marker))
+	return appendBool(appendText(b, string(h.Marker)), h.Through)
 }
 
-// cutVersion is the first of the body of hello and welcome. If it is another, nothing else of it is understood.
-func (c *cutter) version(self, other string) {
-	if v := c.uint16(); c.err == nil && v != Version {
-		c.err = fmt.Errorf("the %s speaks version %d of the stream, the %s version %d", other, v, self, Version)
-	}
-}
-
+// cutHello reads a greeting. What a newer version adds at its end is not looked at.
 func cutHello(body []byte) (Hello, error) {
 	c := cutter{rest: body}
-	c.version("receiver", "sender")
-	h := Hello{Cluster: c.text(), Generation: c.uint64(), Name: c.text(), Unmarked: c.bool()}
+	newest, oldest := c.uint16(), c.uint16()
+	h := Hello{Version: min(newest, Version)}
+	if c.err == nil && (newest < Oldest || oldest > Version) {
+		return h, fmt.Errorf("the sender speaks versions %d to %d of the stream, the receiver %d to %d", oldest, newest, Oldest, Version)
+	}
+	h.Cluster, h.Generation, h.Name, h.Unmarked = c.text(), c.uint64(), c.text(), c.bool()
 	marked := c.bool()
 	if marker := c.text(); marked {
 		h.Marker = []byte(marker)
 	} else if marker != "" {
 		c.fail("a marker that is none")
 	}
+	h.Through = c.bool()
+	if newest > Version {
+		return h, c.err
+	}
 	return h, c.end()
 }
 
-func appendWelcome(b []byte, cluster string) []byte {
-	return appendText(binary.BigEndian.AppendUint16(b, Version), cluster)
+func appendWelcome(b []byte, w Welcome) []byte {
+	return appendPosition(appendText(binary.BigEndian.AppendUint16(b, w.Version), w.Cluster), &w.Position)
 }
 
-func cutWelcome(body []byte) (cluster string, err error) {
+func cutWelcome(body []byte) (Welcome, error) {
 	c := cutter{rest: body}
-	c.version("sender", "receiver")
-	cluster = c.text()
-	return cluster, c.end()
+	w := Welcome{Version: c.uint16()}
+	if c.err == nil && (w.Version < Oldest || w.Version > Version) {
+		return w, fmt.Errorf("the receiver speaks version %d of the stream, the sender %d to %d", w.Version, Oldest, Version)
+	}
+	w.Cluster = c.text()
+	if p := c.position(); p != nil {
+		w.Position = *p
+	}
+	return w, c.end()
 }
 
 func appendPaths(b []byte, sums bool, paths []string) []byte {
@@ -158,6 +175,29 @@ func cutPaths(body []byte) (paths []string, sums bool, err error) {
 	return paths, sums, c.err
 }
 
+// Listing is a question for what is below a directory, in the order of Compare.
+type Listing struct {
+	Directory string
+	After     string // leave out everything up to this path; empty: nothing
+	Limit     int    // stop after so many; 0: never
+	Sums      bool   // with the SHA-256 of files
+}
+
+func appendListing(b []byte, l Listing) []byte {
+	b = appendText(appendText(appendBool(b, l.Sums), l.Directory), l.After)
+	return binary.BigEndian.AppendUint32(b, uint32(l.Limit))
+}
+
+func cutListing(body []byte) (Listing, error) {
+	c := cutter{rest: body}
+	l := Listing{Sums: c.bool(), Directory: c.path(), After: c.text()}
+	if l.After != "" {
+		c.checked(l.After)
+	}
+	l.Limit = int(c.uint32())
+	return l, c.end()
+}
+
 func appendPosition(b []byte, p *Position) []byte {
 	if p == nil {
 		return appendBool(b, false)
@@ -166,12 +206,16 @@ func appendPosition(b []byte, p *Position) []byte {
 	return appendBool(binary.BigEndian.AppendUint64(b, p.Number), p.Complete)
 }
 
+func (c *cutter) position() *Position {
+	if !c.bool() {
+		return nil
+	}
+	return &Position{Generation: c.uint64(), Number: c.uint64(), Complete: c.bool()}
+}
+
 func cutPosition(body []byte) (*Position, error) {
 	c := cutter{rest: body}
-	var p *Position
-	if c.bool() {
-		p = &Position{Generation: c.uint64(), Number: c.uint64(), Complete: c.bool()}
-	}
+	p := c.position()
 	return p, c.end()
 }
 

@@ -86,9 +86,9 @@ func TestGreetingsThatAreRefused(t *testing.T) {
 	foreign := hello
 	foreign.Cluster = "other"
 	future := appendHello(nil, hello)
-	future[1] = 2
+	future[1], future[3] = 3, 3
 	for _, c := range []struct{ frame, reason string }{
-		{string(appendFrame(nil, kindHello, future)), "the sender speaks version 2 of the stream, the receiver version 1"},
+		{string(appendFrame(nil, kindHello, future)), "the sender speaks versions 3 to 3 of the stream, the receiver 2 to 2"},
 		{string(appendFrame(nil, kindHello, appendHello(nil, foreign))), `the share is of cluster "other", the replica of "test"`},
 		{string(appendFrame(nil, kindHello, appendHello(nil, other))), `the replica's marker says "cluster: test\n", the share's "cluster: other\n"`},
 		{string(appendFrame(nil, kindHello, appendHello(nil, unmarked))), "the share has no marker"},
@@ -109,11 +109,10 @@ func TestGreetingsThatAreRefused(t *testing.T) {
 }
 
 func TestReceiverOfAnotherVersionOrCluster(t *testing.T) {
-	newer := appendWelcome(nil, "test")
-	newer[1] = 3
+	newer := appendWelcome(nil, Welcome{Version: 3, Cluster: "test"})
 	for reason, welcome := range map[string][]byte{
-		"the receiver speaks version 3 of the stream, the sender version 1": newer,
-		`the replica is of cluster "other", the share of "test"`:            appendWelcome(nil, "other"),
+		"the receiver speaks version 3 of the stream, the sender 2 to 2": newer,
+		`the replica is of cluster "other", the share of "test"`:         appendWelcome(nil, Welcome{Version: Version, Cluster: "other"}),
 	} {
 		here, there := net.Pipe()
 		go func() {
@@ -171,7 +170,7 @@ func TestNothingOutsideIsTouched(t *testing.T) {
 	if moved, err := s.Move("up/outside", "here"); moved || err != nil {
 		t.Errorf("moved %v, %v", moved, err)
 	}
-	for f, err := range s.List("up", true) {
+	for f, err := range s.List(Listing{Directory: "up", Sums: true}, nil) {
 		t.Errorf("listed %+v, %v", f, err)
 	}
 	b, err := s.Begin(false)
@@ -306,9 +305,19 @@ func TestLongListing(t *testing.T) {
 	}
 	s := open(t, r)
 	var got []string
-	for f, err := range s.List(".", false) {
+	for f, err := range s.List(Listing{Directory: "."}, nil) {
 		must(t, err)
 		got = append(got, f.Path)
+	}
+	var parts []string // the same from path to path
+	for more, after := true, ""; more; {
+		for f, err := range s.List(Listing{Directory: ".", After: after, Limit: 7}, &more) {
+			must(t, err)
+			parts, after = append(parts, f.Path), f.Path
+		}
+	}
+	if strings.Join(parts, "\n") != strings.Join(want, "\n") {
+		t.Errorf("%d paths in parts, not %d", len(parts), len(want))
 	}
 	if strings.Join(got, "\n") != strings.Join(want, "\n") {
 		t.Errorf("%d paths, not %d", len(got), len(want))

@@ -23,11 +23,18 @@ type Receiver struct {
 	Cluster string
 	// Allowed, when set, is asked whether a sender may go on: before each batch or move, and before a batch is answered. An error ends the session.
 	Allowed func(from string) error
-	// Note, when set, is told the position that a batch led to, after all of it was done.
-	Note    func(Position) error
-	Before  func(step string) error // of tree.Root, for tests
-	Workers int                     // small files written side by side; 0: DefaultWorkers
-	Log     zerolog.Logger
+	// Note, when set, is told the position that a batch led to, after all of it was done. Position, when set, gives the one that was noted last.
+	Note     func(Position) error
+	Position func() Position
+	// Passed, when set, is told what a batch or a move changed, before that is answered. through: it returns only when the replicas of this one have
+	// it too.
+	Passed func(ctx context.Context, paths []string, through bool) error
+	// KeepDeleted is how long what is deleted is kept in a tree.Trash, 0: not at all; TrashDirectory is where that is, outside of the replica.
+	KeepDeleted    time.Duration
+	TrashDirectory string
+	Before         func(step string) error // of tree.Root, for tests
+	Workers        int                     // small files written side by side; 0: DefaultWorkers
+	Log            zerolog.Logger
 
 	mu      sync.Mutex
 	current *serving
@@ -45,10 +52,13 @@ type serving struct {
 	out    *bufio.Writer
 	ended  chan struct{}
 	root   *tree.Root
+	trash  *tree.Trash
 	hello  Hello
 	marker *change.Entry // when its bytes were read
 	hashed *change.Entry // the file whose blocks were told last
 	path   string        // of that file
+	names  Names         // of the directory that was listed last
+	ctx    context.Context
 }
 
 // Serve serves one sender, whose name was proved by whoever handed the stream over, until the stream or the context ends. A session that is still there is ended first: what is left of it in the
@@ -62,6 +72,7 @@ func (r *Receiver) Serve(ctx context.Context, from string, conn io.ReadWriteClos
 	defer context.AfterFunc(ctx, func() { conn.Close() })()
 	err := s.serve(ctx)
 	if s.root != nil {
+		s.trash.Close()
 		s.root.Close()
 	}
 	if err == nil || errors.Is(err, io.EOF) {
@@ -98,6 +109,7 @@ func (s *serving) takeOver(ctx context.Context) error {
 }
 
 func (s *serving) serve(ctx context.Context) error {
+	s.ctx = ctx
 	if err := s.greet(ctx); err != nil {
 		return err
 	}
@@ -171,6 +183,7 @@ func (s *serving) greet(ctx context.Context) error {
 		return fmt.Errorf("open replica: %w", err)
 	}
 	s.root.Before = s.Before
+	s.trash = tree.NewTrash(s.root, s.TrashDirectory)
 	if err := s.lock(); err != nil {
 		return err
 	}
@@ -178,7 +191,11 @@ func (s *serving) greet(ctx context.Context) error {
 		return err
 	}
 	s.Log.Debug().Str("from", s.hello.Name).Uint64("generation", s.hello.Generation).Msg("stream")
-	return s.reply(kindWelcome, appendWelcome(nil, s.Cluster))
+	w := Welcome{Version: s.hello.Version, Cluster: s.Cluster}
+	if s.Position != nil {
+		w.Position = s.Position()
+	}
+	return s.reply(kindWelcome, appendWelcome(nil, w))
 }
 
 const (
@@ -235,6 +252,16 @@ func (s *serving) allowed() error {
 		return nil
 	}
 	return s.Allowed(s.from)
+}
+
+func (s *serving) passed(paths []string) error {
+	if s.Passed == nil || len(paths) == 0 {
+		return nil
+	}
+	if err := s.Passed(s.ctx, paths, s.hello.Through); err != nil {
+		return fmt.Errorf("pass it on: %w", err)
+	}
+	return nil
 }
 
 func (s *serving) send(k kind, body ...[]byte) error {

@@ -21,6 +21,7 @@ type Session struct {
 	readErr  error // valid when frames is closed
 	err      error
 	full     bool // the receiver said in this batch that it has no room
+	welcome  Welcome
 	progress func()
 	scratch  []byte
 }
@@ -62,12 +63,15 @@ func (s *Session) greet(h Hello) error {
 	if err != nil {
 		return err
 	}
-	cluster, err := cutWelcome(f.body)
-	if err == nil && cluster != h.Cluster {
+	s.welcome, err = cutWelcome(f.body)
+	if cluster := s.welcome.Cluster; err == nil && cluster != h.Cluster {
 		err = Refusal{fmt.Sprintf("the replica is of cluster %q, the share of %q", cluster, h.Cluster)}
 	}
 	return err
 }
+
+// Position is what the replica had when the session began.
+func (s *Session) Position() Position { return s.welcome.Position }
 
 // Close ends the session, also under a call that hangs, if the stream's Close ends its Read and Write.
 func (s *Session) Close() error {
@@ -196,7 +200,7 @@ func (s *Session) Look(paths []string, sums bool) ([]Found, error) {
 			n++
 		}
 		asked = asked[:n]
-		for f, err := range s.found(kindLook, asked, sums) {
+		for f, err := range s.found(kindLook, appendPaths(nil, sums, asked), nil) {
 			if err != nil {
 				return nil, err
 			}
@@ -213,12 +217,12 @@ func (s *Session) Look(paths []string, sums bool) ([]Found, error) {
 	return found, nil
 }
 
-// List lists everything below a directory of the replica, in the order of Compare. The listing must be read to its end; one that stops with an
-// error is not complete.
-func (s *Session) List(dir string, sums bool) iter.Seq2[Found, error] {
+// List lists what is below a directory of the replica, in the order of Compare. The listing must be read to its end; one that stops with an
+// error is not complete. more, when given, is told at the end whether the limit cut it short.
+func (s *Session) List(l Listing, more *bool) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
 		before := ""
-		for f, err := range s.found(kindList, []string{dir}, sums) {
+		for f, err := range s.found(kindList, appendListing(nil, l), more) {
 			if err == nil && before != "" {
 				if c := Compare(before, f.Path); c > 0 || c == 0 && f.Problem == nil {
 					err = s.fail(errOrder)
@@ -236,18 +240,21 @@ func (s *Session) List(dir string, sums bool) iter.Seq2[Found, error] {
 	}
 }
 
-func (s *Session) found(k kind, paths []string, sums bool) iter.Seq2[Found, error] {
+func (s *Session) found(k kind, question []byte, more *bool) iter.Seq2[Found, error] {
 	return func(yield func(Found, error) bool) {
-		err := s.send(k, appendPaths(nil, sums, paths))
-		for last := false; err == nil && !last; {
+		err := s.send(k, question)
+		for after := restFollows; err == nil && after == restFollows; {
 			var f frame
 			if f, err = s.answer(kindEntries); err != nil {
 				break
 			}
 			var found []Found
-			if found, last, err = cutEntries(f.body); err != nil {
+			if found, after, err = cutEntries(f.body); err != nil {
 				_ = s.fail(err)
 				break
+			}
+			if more != nil {
+				*more = after == restUnsaid
 			}
 			for _, one := range found {
 				if !yield(one, nil) {

@@ -68,6 +68,24 @@ func (m Machine) Replace(step, path string, data []byte, mode fs.FileMode) error
 	})
 }
 
+// ReplaceUnsynced is Replace for what may be lost: after a power loss the old content is there, or the new, or none.
+func (m Machine) ReplaceUnsynced(step, path string, data []byte, mode fs.FileMode) error {
+	return m.do(step, func() error {
+		f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".")
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(data)
+		if err = errors.Join(err, f.Chmod(mode), f.Close()); err == nil {
+			err = os.Rename(f.Name(), path)
+		}
+		if err != nil {
+			return errors.Join(err, os.Remove(f.Name()))
+		}
+		return nil
+	})
+}
+
 // Rename moves a file or directory within a file system.
 func (m Machine) Rename(step, from, to string) error {
 	return m.do(step, func() error { return os.Rename(from, to) })

@@ -107,7 +107,7 @@ func compareOne(ctx context.Context, l *lab.Lab, r record.Record, times []string
 		return []string{err.Error()}
 	}
 	options := append(slices.Clone(times), "--dry-run", "--archive", "--checksum", "--hard-links", "--numeric-ids", "--delete",
-		"--itemize-changes", "--8-bit-output", "--exclude=.hafs-tmp.*")
+		"--itemize-changes", "--8-bit-output", "--exclude=.hafs-tmp.*", "--exclude=/.hafs-trash")
 	cmd := exec.CommandContext(ctx, "rsync", append(options, source+"/", target+"/")...)
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints

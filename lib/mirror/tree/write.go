@@ -74,6 +74,23 @@ func (d *Dir) WriteTemporary(mode uint32, sync bool, fill func(*os.File) (*chang
 	return name, d.fail("write", name, err)
 }
 
+// SyncDirectory makes sure that the names in a directory outlive a loss of power.
+func (r *Root) SyncDirectory(path string) error {
+	d, err := r.Dir(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.fail("sync", ".", r.do("sync directory", func() error {
+		fd, err := unix.Openat(d.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		return unix.Fsync(fd)
+	}))
+}
+
 // MakeSymlink makes a symbolic link under a temporary name. A plain one gets neither owner nor time.
 func (d *Dir) MakeSymlink(e *change.Entry, plain bool) (name string, err error) {
 	name = TemporaryName()
