@@ -15,18 +15,20 @@ Examples:
   hafs-mirror --service                                            what hafs-mirror.service runs: replicas by the record
   hafs-mirror verify                                               compare all replicas, content too
   hafs-mirror wait --copies 2 --timeout 5s                         return when what was written is on two replicas
+  hafs-mirror release                                              let deletes go that were too many at once
 
-Exit codes: 0 done, or identical; 1 failed, timed out, or different; 3 refused: the reason is printed.`
+Exit codes: 0 done, or identical; 1 failed, timed out, or different; 3 refused: the reason is printed; 5 nothing to release.`
 
 type cli struct {
 	command.Common
-	Run    runCommand    `cmd:"" default:"withargs" help:"Read changes and apply them (this is what is done without a command)."`
-	Verify verifyCommand `cmd:"" help:"Compare replicas with the share by checksum; print one difference a line."`
-	Wait   waitCommand   `cmd:"" help:"Return when everything written before is on the replicas of the running hafs-mirror."`
+	Run     runCommand     `cmd:"" default:"withargs" help:"Read changes and apply them (this is what is done without a command)."`
+	Verify  verifyCommand  `cmd:"" help:"Compare replicas with the share by checksum; print one difference a line."`
+	Wait    waitCommand    `cmd:"" help:"Return when everything written before is on the replicas of the running hafs-mirror."`
+	Release releaseCommand `cmd:"" help:"Let the deletes go that the running hafs-mirror holds back; print replicas, and how many deletes."`
 }
 
 func main() {
 	var c cli
-	c.Run.Common, c.Verify.Common, c.Wait.Common = &c.Common, &c.Common, &c.Common
+	c.Run.Common, c.Verify.Common, c.Wait.Common, c.Release.Common = &c.Common, &c.Common, &c.Common, &c.Common
 	command.Main(about, &c)
 }

@@ -29,13 +29,9 @@ func (c *waitCommand) Validate() error {
 
 // Run is hafs-mirror wait.
 func (c *waitCommand) Run(ctx context.Context) error {
-	socket := c.Socket
-	if socket == "" {
-		settings, err := c.Common.Settings()
-		if err != nil {
-			return err
-		}
-		socket = settings.Run("mirror.sock")
+	socket, err := socketOf(c.Common, c.Socket)
+	if err != nil {
+		return err
 	}
 	a, err := mirror.Ask(ctx, socket, mirror.Request{Copies: c.Copies, Timeout: c.Timeout})
 	switch {

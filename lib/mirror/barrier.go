@@ -32,6 +32,8 @@ type Request struct {
 	Replica string        `json:"replica,omitempty"` // this one must, whatever others have
 	Drain   bool          `json:"drain,omitempty"`   // let no client change anything from now on until the connection is closed
 	Verify  bool          `json:"verify,omitempty"`  // compare all replicas, content too; nothing is waited for
+	Release bool          `json:"release,omitempty"` // let deletes go that are held back, of this replica or of all
+	DryRun  bool          `json:"dry_run,omitempty"` // only say how many those are
 	Timeout time.Duration `json:"timeout"`           // nanoseconds
 }
 
@@ -44,6 +46,7 @@ type Answer struct {
 	OK      bool     `json:"ok"`
 	// Differences of replicas, by name; one that could not be compared is in Lagging.
 	Differences map[string][]Difference `json:"differences,omitempty"`
+	Held        map[string]int          `json:"held,omitempty"` // deletes that were held back, by replica
 }
 
 // Serve answers requests until the listener is closed.
@@ -62,6 +65,9 @@ func (m *Mirror) Serve(listener net.Listener) {
 			switch {
 			case q.Verify:
 				_ = json.NewEncoder(conn).Encode(m.verify())
+				return
+			case q.Release:
+				_ = json.NewEncoder(conn).Encode(m.release(q))
 				return
 			case !q.Drain:
 				_ = json.NewEncoder(conn).Encode(m.Wait(q))

@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 	"time"
@@ -92,27 +91,29 @@ func (b *DeleteBudget) Release() {
 	b.released = true
 }
 
-// Release lets the deletes go that are held back, on one replica or, without a name, on all. It returns how many those are by replica.
-func (m *Mirror) Release(name string) (map[string]int, error) {
+// release lets the deletes go that are held back.
+func (m *Mirror) release(q Request) Answer {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	released := map[string]int{}
-	found := false
+	a := Answer{Held: map[string]int{}, OK: true}
+	found := q.Replica == ""
 	for _, r := range m.replicas {
-		if name != "" && r.wanted.Name != name {
+		if q.Replica != "" && r.wanted.Name != q.Replica {
 			continue
 		}
 		found = true
 		s, is := r.transport.(*Stream)
-		if !is || s.Deletes.Held() == 0 {
+		if !is || s.Held() == 0 {
 			continue
 		}
-		released[r.wanted.Name] = s.Deletes.Held()
-		s.Deletes.Release()
-		r.compareAgain()
+		a.Held[r.wanted.Name] = s.Held()
+		if !q.DryRun {
+			s.Deletes.Release()
+			r.compareAgain()
+		}
 	}
-	if !found && name != "" {
-		return nil, fmt.Errorf("%s is no replica of this server", name)
+	if !found {
+		return Answer{Refused: q.Replica + " is no replica of this server"}
 	}
-	return released, nil
+	return a
 }

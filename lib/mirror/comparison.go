@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -32,14 +33,17 @@ func NewComparison(sums bool) *Comparison {
 	return &Comparison{Sums: sums, Began: time.Now()}
 }
 
-const (
-	// partEntries, partWrites and partBytes bound a part: changes wait for it.
-	partEntries = 4096
-	partWrites  = 1000
-	partBytes   = 32 << 20
-	// maxDiffered is how many of the files with another content are named.
-	maxDiffered = 20
-)
+// Parts bounds a part of a comparison, for which changes wait.
+type Parts struct {
+	Entries int   // of the share, or of the replica
+	Writes  int   // that may differ
+	Bytes   int64 // of files that differ
+}
+
+var defaultParts = Parts{Entries: 4096, Writes: 1000, Bytes: 32 << 20}
+
+// maxDiffered is how many of the files with another content are named.
+const maxDiffered = 20
 
 // Part makes the next part of a comparison, and the replica like the share there. Files that could not be written are an error of the last part
 // only.
@@ -60,7 +64,8 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 	}
 	g := s.gathering()
 	g.all = true
-	last, err := g.part(ctx, c)
+	limits := cmp.Or(s.Parts, defaultParts)
+	last, err := g.part(ctx, c, limits)
 	if err != nil {
 		return err
 	}
@@ -97,7 +102,7 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 }
 
 // part gathers the pairs of the next part of a comparison of everything, and moves on. The last part is one that came to the end.
-func (g *far) part(ctx context.Context, c *Comparison) (last bool, err error) {
+func (g *far) part(ctx context.Context, c *Comparison, limits Parts) (last bool, err error) {
 	if c.after == "" {
 		c.names.Forget()
 		if err := g.looks([]string{"."}); err != nil {
@@ -106,7 +111,7 @@ func (g *far) part(ctx context.Context, c *Comparison) (last bool, err error) {
 	}
 	var theirs []stream.Found
 	more := false
-	for f, err := range g.session.List(stream.Listing{Directory: ".", After: c.after, Limit: partEntries, Sums: c.Sums}, &more) {
+	for f, err := range g.session.List(stream.Listing{Directory: ".", After: c.after, Limit: limits.Entries, Sums: c.Sums}, &more) {
 		if err != nil {
 			return false, err
 		}
@@ -116,7 +121,7 @@ func (g *far) part(ctx context.Context, c *Comparison) (last bool, err error) {
 	if more {
 		end = theirs[len(theirs)-1].Path
 	}
-	ours, cut := walkPart(ctx, g, c, end)
+	ours, cut := walkPart(ctx, g, c, end, limits.Entries)
 	if cut {
 		end = ours[len(ours)-1].path
 		at, found := slices.BinarySearchFunc(theirs, end, func(f stream.Found, end string) int { return stream.Compare(f.Path, end) })
@@ -136,7 +141,7 @@ func (g *far) part(ctx context.Context, c *Comparison) (last bool, err error) {
 		}
 		g.judge(p, false)
 	}, g.problem)
-	if cutAt := g.bound(); cutAt != "" {
+	if cutAt := g.bound(limits); cutAt != "" {
 		end = cutAt
 	}
 	g.weigh(theirs)
@@ -153,13 +158,13 @@ func (g *far) part(ctx context.Context, c *Comparison) (last bool, err error) {
 }
 
 // walkPart lists the share from where the comparison is, up to a path and not more than a part may have. cut: it ended before that.
-func walkPart(ctx context.Context, g *far, c *Comparison, end string) (ours []listed, cut bool) {
+func walkPart(ctx context.Context, g *far, c *Comparison, end string, limit int) (ours []listed, cut bool) {
 	for o := range walkOn(ctx, g.share, c.after, c.names, g.problem) {
 		if end != "" && stream.Compare(o.path, end) > 0 {
 			return ours, false
 		}
 		ours = append(ours, o)
-		if len(ours) >= partEntries {
+		if len(ours) >= limit {
 			return ours, true
 		}
 	}
@@ -167,14 +172,14 @@ func walkPart(ctx context.Context, g *far, c *Comparison, end string) (ours []li
 }
 
 // bound leaves so many pairs as one part may have, in the order of the listing, and says where it ended; empty: all are left.
-func (g *far) bound() (end string) {
+func (g *far) bound(limits Parts) (end string) {
 	slices.SortStableFunc(g.pairs, func(a, b Pair) int { return stream.Compare(a.Path, b.Path) })
 	bytes := int64(0)
 	for i, p := range g.pairs {
 		if isFile(p.Source) && (p.Replica == nil || p.Rewrite || p.Replica.Size != p.Source.Size || p.Replica.Mtime != p.Source.Mtime) {
 			bytes += p.Source.Size
 		}
-		if (i+1 >= partWrites || bytes >= partBytes) && i+1 < len(g.pairs) && g.pairs[i+1].Path != p.Path && p.Path != "." {
+		if (i+1 >= limits.Writes || bytes >= limits.Bytes) && i+1 < len(g.pairs) && g.pairs[i+1].Path != p.Path && p.Path != "." {
 			g.pairs = g.pairs[:i+1]
 			return p.Path
 		}

@@ -29,6 +29,7 @@ type Stream struct {
 	Sync       bool          // sync files before they get their names, unless there are more than syncFiles at once
 	Through    func() bool   // when it says so a batch is done only when the replicas of this one have it too
 	Deletes    *DeleteBudget // nil: no limit
+	Parts      Parts         // of a comparison of everything; zero: defaults
 	Show       func(Step)    // when set, gets the steps instead of the replica
 	Log        zerolog.Logger
 

@@ -33,6 +33,8 @@ type world struct {
 	more    map[string]Transport    // further replicas, which are not compared
 	quiet   bool                    // log nothing
 	before  func(step string) error // asked before every step that changes the replica
+	parts   Parts                   // of comparisons by a stream
+	pace    Pace
 }
 
 // worlds runs a test once for each way to a replica.
@@ -114,7 +116,7 @@ func local(t *testing.T, play func(t *testing.T, w *world)) {
 
 // stream makes a stream to a receiver in this process.
 func (w *world) stream(r *stream.Receiver) *Stream {
-	return &Stream{Share: w.root, Open: w.dial(r), Cluster: "test", Self: "here", Sync: true, Log: w.log()}
+	return &Stream{Share: w.root, Open: w.dial(r), Cluster: "test", Self: "here", Sync: true, Parts: w.parts, Log: w.log()}
 }
 
 // dial opens pipes to a receiver. It has ended when the test has.
@@ -205,7 +207,10 @@ func (w *world) startMirror(ctx context.Context) {
 		transports[name] = transport
 		wanted = append(wanted, Wanted{name, DirectoryTransport, name})
 	}
-	w.mirror = &Mirror{Share: w.root, Transport: func(want Wanted) Transport { return transports[want.Name] }, Pace: Pace{Every: time.Hour}, Log: w.log()}
+	if w.pace.Every == 0 {
+		w.pace.Every = time.Hour
+	}
+	w.mirror = &Mirror{Share: w.root, Transport: func(want Wanted) Transport { return transports[want.Name] }, Pace: w.pace, Log: w.log()}
 	w.mirror.Start(ctx)
 	w.mirror.Keep(1, wanted)
 }

@@ -67,6 +67,17 @@ func findings(r record.Record, report Report, answers map[string]Answer, now tim
 		case p.State == mirror.Filling:
 			add(false, p.Name, "wait", "%s (%s of pair %d) is being filled", p.Name, p.Place, p.Pair)
 		}
+		if p.Held > 0 {
+			add(true, p.Name, "if they are meant: hafs-mirror release on "+p.FedBy+"; if not: restore the files in the share",
+				"%d files that were deleted at once are kept on %s (%s of pair %d)", p.Held, p.Name, p.Place, p.Pair)
+		}
+		if p.Scrub != nil && len(p.Scrub.Differed) > 0 {
+			add(false, p.Name, "look at the disks of "+p.Name+" and "+p.FedBy,
+				"%s (%s of pair %d) had another content with the same size and time, now written anew: %s", p.Name, p.Place, p.Pair, strings.Join(p.Scrub.Differed, " "))
+		}
+	}
+	if alone(r, report) {
+		add(true, r.FS.Name, "wait until a copy is whole", "no other server has a whole copy: what is written now is on %s alone, or refused (without_copies)", r.FS.Name)
 	}
 	for i, p := range r.Pairs {
 		if p.DRS1 == record.Trouble {
@@ -82,6 +93,24 @@ func findings(r record.Record, report Report, answers map[string]Answer, now tim
 		add(true, "", "free space on the server with the least", "only %d MiB may still be written (half the free space of the fullest server)", report.RoomBytes>>20)
 	}
 	return found
+}
+
+// alone says whether all replicas of the file sharing server are still being filled.
+func alone(r record.Record, report Report) bool {
+	if !answered(report, r.FS.Name) {
+		return false
+	}
+	known := false
+	for _, p := range report.Replicas {
+		if p.FedBy != r.FS.Name || p.State == "" {
+			continue
+		}
+		if p.State != mirror.Filling {
+			return false
+		}
+		known = true
+	}
+	return known
 }
 
 // deaf says whether nobody could be asked, which says nothing of the servers.

@@ -30,7 +30,7 @@ func (report Report) Print(w io.Writer, now time.Time) error {
 		if !s.Since.IsZero() {
 			age = now.Sub(s.Since).Round(time.Second).String()
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, s.Address, s.Role, number(uint64(s.Pair)), answers, number(s.Generation), age, report.replicaText(s.Name))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, s.Address, s.Role, number(uint64(s.Pair)), answers, number(s.Generation), age, report.replicaText(s.Name, now))
 	}
 	if err := t.Flush(); err != nil {
 		return err
@@ -50,7 +50,7 @@ func (report Report) Print(w io.Writer, now time.Time) error {
 	return nil
 }
 
-func (report Report) replicaText(name string) string {
+func (report Report) replicaText(name string, now time.Time) string {
 	for _, p := range report.Replicas {
 		if p.Name != name {
 			continue
@@ -60,10 +60,32 @@ func (report Report) replicaText(name string) string {
 			return "not fed"
 		case p.State == mirror.Complete && p.Pending > 0:
 			return fmt.Sprintf("complete, %d pending", p.Pending)
+		case p.State == mirror.Complete && p.Scrub != nil:
+			return fmt.Sprintf("complete, scrubbed %s ago", now.Sub(p.Scrub.Ended).Round(time.Minute))
+		case p.State != mirror.Complete && p.Comparison != nil:
+			return string(p.State) + ", " + progressText(*p.Comparison, now)
 		}
 		return string(p.State)
 	}
 	return ""
+}
+
+// progressText is how far a filling is: "12000 of 50000 files, 310 MiB, 12.1 MiB/s, 2m30s left".
+func progressText(p mirror.Progress, now time.Time) string {
+	text := fmt.Sprintf("%d files", p.Entries)
+	if p.Of > 0 {
+		text = fmt.Sprintf("%d of %d files", p.Entries, p.Of)
+	}
+	if p.Sent > 0 {
+		text += fmt.Sprintf(", %d MiB", p.Sent>>20)
+		if spent := now.Sub(p.Began).Seconds(); spent > 0 {
+			text += fmt.Sprintf(", %.1f MiB/s", float64(p.Sent)/(1<<20)/spent)
+		}
+	}
+	if p.Left > 0 {
+		text += fmt.Sprintf(", %s left", time.Duration(p.Left)*time.Second)
+	}
+	return text
 }
 
 func number(n uint64) string {

@@ -60,7 +60,11 @@ type Replica struct {
 	State   mirror.State `json:"state"`  // empty: its feeder says nothing of it
 	Number  uint64       `json:"number"` // position: changes up to this one, as its feeder counts, are on it
 	Pending int          `json:"pending"`
+	Held    int          `json:"held,omitempty"` // deletes that are held back
 	Error   string       `json:"error,omitempty"`
+	// Comparison is one of everything that is under way, Scrub the last one of contents.
+	Comparison *mirror.Progress `json:"comparison,omitempty"`
+	Scrub      *mirror.Scrub    `json:"scrub,omitempty"`
 }
 
 // Finding is one thing that is wrong, and what to do about it.
@@ -108,7 +112,8 @@ func (report *Report) addReplica(answers map[string]Answer, name, feeder, place 
 	row := Replica{Name: name, FedBy: feeder, Pair: pair, Place: place}
 	for _, s := range answers[feeder].Mirror.Replicas {
 		if s.Name == name {
-			row.State, row.Number, row.Pending, row.Error = s.State, s.Number, s.Pending, s.Error
+			row.State, row.Number, row.Pending, row.Held, row.Error = s.State, s.Number, s.Pending, s.Held, s.Error
+			row.Comparison, row.Scrub = s.Comparison, s.Scrub
 		}
 	}
 	report.Replicas = append(report.Replicas, row)

@@ -83,6 +83,23 @@ func (w world) happen(event, name, text string) error {
 			w.answers[feeder] = f
 		}
 		return nil
+	case "held", "scrubbed": // of this server, as its feeder sees it: how many deletes; which files differed
+		for feeder, f := range w.answers {
+			replicas := slices.Clone(f.Mirror.Replicas)
+			for i := range replicas {
+				if replicas[i].Name != name {
+					continue
+				}
+				if event == "held" {
+					_, err = fmt.Sscan(text, &replicas[i].Held)
+				} else {
+					replicas[i].Scrub = &mirror.Scrub{Ended: now, Differed: strings.Fields(text)}
+				}
+			}
+			f.Mirror.Replicas = replicas
+			w.answers[feeder] = f
+		}
+		return err
 	default:
 		return fmt.Errorf("unknown verb %q", event)
 	}
@@ -149,6 +166,8 @@ func TestPrint(t *testing.T) {
 	}
 	fs := w.answers["L1"]
 	fs.Mirror.Replicas[0].Pending = 12
+	fs.Mirror.Replicas[1].Scrub = &mirror.Scrub{Ended: now.Add(-time.Hour)}
+	w.answers["W3"].Mirror.Replicas[0].Comparison = &mirror.Progress{Entries: 12000, Of: 50000, Sent: 300 << 20, Began: now.Add(-30 * time.Second), Left: 95}
 	report := Compile(w.record, "M1", w.answers, now)
 	var text strings.Builder
 	if err := report.Print(&text, now); err != nil {
