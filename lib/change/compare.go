@@ -22,6 +22,7 @@ type Entry struct {
 	GID    uint32
 	Target string // of a symlink; empty when it could not be read, as sshfs refuses for targets that lead out of the mount
 	Hash   uint64 // of a file's content; 0 when not known. Only hashes made by one process can be compared.
+	Xattrs Xattrs // of those that are replicated, ACLs among them
 
 	// What the comparison does not look at: identity of the inode, and when this was read.
 	Ctime    int64
@@ -35,10 +36,11 @@ type Fidelity struct {
 	Clock           time.Duration // granularity of modification times; 0 is as fine as they come
 	PlainSymlinks   bool          // symlinks have no owner and no time of their own that could be set
 	UnknownIdentity bool          // inode numbers say nothing about hard links
+	NoXattrs        bool          // there are no extended attributes, and so no ACLs
 }
 
-// OverSSHFS is what sshfs can hold: SFTP carries whole seconds, and setting anything on a symlink would change its target.
-var OverSSHFS = Fidelity{Clock: time.Second, PlainSymlinks: true, UnknownIdentity: true}
+// OverSSHFS is what sshfs can hold: SFTP carries whole seconds and no extended attributes, and setting anything on a symlink would change its target.
+var OverSSHFS = Fidelity{Clock: time.Second, PlainSymlinks: true, UnknownIdentity: true, NoXattrs: true}
 
 // Compare is the paper's comparison for one path (section 3.3): only in the share, in both but different, only in the replica, or the
 // same. An absent entry is nil. Times of directories count: a copy is finished when they are right too. Special files
@@ -84,8 +86,11 @@ func ContentDiffers(share, replica *Entry, f Fidelity) bool {
 // Unknown says that an entry could not be read in full, so that it must be taken for different unless something else is known.
 func (e *Entry) Unknown() bool { return e.Kind == Symlink && e.Target == "" }
 
-// AttributesDiffer compares owner, mode and time, as far as the replica can hold them.
+// AttributesDiffer compares owner, mode, time and extended attributes, as far as the replica can hold them.
 func AttributesDiffer(share, replica *Entry, f Fidelity) bool {
+	if !f.NoXattrs && !share.Xattrs.Same(replica.Xattrs) {
+		return true
+	}
 	if share.Kind == Symlink {
 		return !f.PlainSymlinks && (share.UID != replica.UID || share.GID != replica.GID || !f.sameTime(share.Mtime, replica.Mtime))
 	}

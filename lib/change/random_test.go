@@ -3,6 +3,7 @@ package change
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -34,6 +35,26 @@ func FuzzWrite(f *testing.F) {
 		}
 		if back, err := Parse(c.String()); err != nil || back != c {
 			t.Fatalf("%q is written as %q and read as %v, %v", path, c, back, err)
+		}
+	})
+}
+
+// What is accepted as attributes is what they would be written as.
+func FuzzXattrs(f *testing.F) {
+	long := XattrsOf(map[string]string{"user.a": strings.Repeat("v", 100), capability: "\x01\x00", accessACL: "\x02"})
+	for _, seed := range []Xattrs{"", long, long.Digest(), UnknownXattrs, "\x06user.a\x00\x00\x00\x00", "\x06user.a\xff\xff\xff\xff", "\x05user.\x00\x00\x00\x00", "\x00\x00"} {
+		f.Add(string(seed))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		x := Xattrs(text)
+		if x.Check() != nil {
+			return
+		}
+		if x.Known() && XattrsOf(x.Values()) != x {
+			t.Fatalf("%q is read as %v", x, x.Values())
+		}
+		if d := x.Digest(); d.Check() != nil || !d.Same(x) || !x.Same(d) || d.Digest() != d {
+			t.Fatalf("%q has the digest %q", x, d)
 		}
 	})
 }

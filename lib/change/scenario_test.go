@@ -127,6 +127,17 @@ func parseEntry(t *testing.T, words []string) *Entry {
 			e.Hash = uint64(number)
 		case "target":
 			e.Target = value
+		case "user.x": // digest and unknown are what is known of them
+			switch value {
+			case "digest":
+				e.Xattrs = XattrsOf(map[string]string{"user.x": strings.Repeat("x", 100)}).Digest()
+			case "long":
+				e.Xattrs = XattrsOf(map[string]string{"user.x": strings.Repeat("x", 100)})
+			case "unknown":
+				e.Xattrs = UnknownXattrs
+			default:
+				e.Xattrs = XattrsOf(map[string]string{"user.x": value})
+			}
 		default:
 			t.Fatalf("unknown attribute %q", w)
 		}
