@@ -24,6 +24,11 @@ type Root struct {
 	Name string // as it was opened, for messages
 	// Before, when set, is asked before every call that changes something; an error it returns takes the place of the call.
 	Before func(step string) error
+	// NoXattrs says that extended attributes are neither looked at nor set here, as through sshfs.
+	NoXattrs bool
+	// Refused, when set, is told of an extended attribute that the file system does not take, and the file is made without it; otherwise that
+	// is an error.
+	Refused func(attribute string, err error)
 
 	file *os.File
 	dev  uint64
@@ -192,7 +197,10 @@ func (r *Root) statRoot() (*change.Entry, error) {
 	if err := retry(func() error { return unix.Fstat(r.fd(), &st) }); err != nil {
 		return nil, r.fail("stat", ".", err)
 	}
-	return entry(&st, now), nil
+	e := entry(&st, now)
+	var err error
+	e.Xattrs, err = r.xattrs(r.fd(), e.Kind)
+	return e, r.fail("read attributes", ".", err)
 }
 
 // Lstat is what has a name in the directory; nil, without an error, if that is nothing.
@@ -216,6 +224,13 @@ func (d *Dir) Lstat(name string) (*change.Entry, error) {
 		case err != nil:
 			return nil, d.fail("read link", name, err)
 		}
+	}
+	e.Xattrs, err = d.xattrs(name, e.Kind)
+	if Absent(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, d.fail("read attributes", name, err)
 	}
 	return e, nil
 }
@@ -303,7 +318,12 @@ func Stat(f *os.File) (*change.Entry, error) {
 	if err := retry(func() error { return unix.Fstat(int(f.Fd()), &st) }); err != nil {
 		return nil, &fs.PathError{Op: "stat", Path: f.Name(), Err: err}
 	}
-	return entry(&st, now), nil
+	e := entry(&st, now)
+	var err error
+	if e.Xattrs, err = xattrsOf(int(f.Fd())); err != nil {
+		return nil, &fs.PathError{Op: "read attributes", Path: f.Name(), Err: err}
+	}
+	return e, nil
 }
 
 // retry repeats a system call that a signal interrupted; the runtime's own signals do that to calls on FUSE mounts.

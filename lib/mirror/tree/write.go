@@ -33,7 +33,7 @@ func (d *Dir) MakeDirectory(name string) error {
 	return d.fail("make directory", name, err)
 }
 
-// WriteTemporary makes a new file, lets fill write it, syncs it and gives it owner, mode and time of the entry that fill returns; mode is what
+// WriteTemporary makes a new file, lets fill write it, syncs it and gives it all attributes of the entry that fill returns; mode is what
 // it will probably be. After any error the file is gone again.
 func (d *Dir) WriteTemporary(mode uint32, sync bool, fill func(*os.File) (*change.Entry, error)) (name string, err error) {
 	name = TemporaryName()
@@ -115,21 +115,11 @@ func (d *Dir) MakeLink(from *Dir, file string) (name string, err error) {
 	return name, nil
 }
 
-// SetAttributes gives what has a name the owner, mode and time of e; what have already has right is not set again. The name is
-// opened first, without following it, so that a link planted meanwhile is never written through. Of a symbolic link only owner and
-// time can be set, and a plain one is left alone.
+// SetAttributes gives what has a name the attributes of e; what have already has right is not set again. The name is
+// opened first, without following it, so that a link planted meanwhile is never written through. A plain symbolic link is left alone.
 func (d *Dir) SetAttributes(name string, e, have *change.Entry, plain bool) error {
-	if e.Kind == change.Symlink {
-		if plain {
-			return nil
-		}
-		err := d.root.do("set owner", func() error {
-			return unix.Fchownat(d.fd, name, int(e.UID), int(e.GID), unix.AT_SYMLINK_NOFOLLOW)
-		})
-		if err == nil {
-			err = d.root.do("set times", func() error { return setTimes(d.fd, name, e.Mtime, unix.AT_SYMLINK_NOFOLLOW) })
-		}
-		return d.fail("set attributes", name, err)
+	if e.Kind == change.Symlink && plain {
+		return nil
 	}
 	var fd int
 	err := retry(func() (err error) {
@@ -146,33 +136,44 @@ func (d *Dir) SetAttributes(name string, e, have *change.Entry, plain bool) erro
 			return d.fail("set attributes", name, err)
 		}
 		have = entry(&st, time.Time{})
+		if have.Xattrs, err = d.root.xattrs(fd, have.Kind); err != nil {
+			return d.fail("read attributes", name, err)
+		}
 	}
 	return d.fail("set attributes", name, d.root.set(fd, e, have))
 }
 
-// set changes what is different of what a descriptor leads to, through the descriptor.
+// set changes what is different of what a descriptor leads to, through the descriptor. The order is that of the kernel's side effects: a new owner
+// takes setuid, setgid and capabilities away, and the group's bits of a mode are the mask of an ACL.
 func (r *Root) set(fd int, e, have *change.Entry) (err error) {
 	if have.Kind != e.Kind {
 		return fmt.Errorf("is a %s, not a %s", have.Kind, e.Kind)
 	}
-	self := fmt.Sprintf("/proc/self/fd/%d", fd)
+	path := self(fd)
 	chown := have.UID != e.UID || have.GID != e.GID
 	if chown {
 		err = r.do("set owner", func() error { return unix.Fchownat(fd, "", int(e.UID), int(e.GID), unix.AT_EMPTY_PATH) })
 	}
-	if err == nil && (have.Mode != e.Mode || chown && e.Mode&0o6000 != 0) { // a new owner takes setuid and setgid away
-		err = r.do("set mode", func() error { return unix.Chmod(self, e.Mode) })
+	if err == nil && e.Kind != change.Symlink && (have.Mode != e.Mode || chown && e.Mode&0o6000 != 0) {
+		err = r.do("set mode", func() error { return unix.Chmod(path, e.Mode) })
+	}
+	if err == nil {
+		err = r.setXattrs(fd, e, have, chown)
 	}
 	if err == nil && have.Mtime != e.Mtime {
-		err = r.do("set times", func() error { return setTimes(unix.AT_FDCWD, self, e.Mtime, 0) })
+		err = r.do("set times", func() error { return setTimes(path, e.Mtime) })
 	}
 	return err
 }
 
-func setTimes(fd int, path string, mtime int64, flags int) error {
+func setTimes(path string, mtime int64) error {
 	times := []unix.Timespec{unix.NsecToTimespec(mtime), unix.NsecToTimespec(mtime)} // sshfs cannot leave the access time out
-	return unix.UtimesNanoAt(fd, path, times, flags)
+	return unix.UtimesNanoAt(unix.AT_FDCWD, path, times, 0)
 }
+
+// self leads through any descriptor to exactly what it is of, also through one that was only opened to name something (O_PATH), be it a
+// symbolic link: the kernel follows the link in /proc and not that one.
+func self(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
 // Publish gives a temporary name its final one, whatever had that before. A reader sees the old or the new. Only when one of the two is
 // a directory (aside) the old one is first moved out of the way, so that for a moment there is neither.
