@@ -58,6 +58,9 @@ func (s *serving) look(body []byte) error {
 
 func (s *serving) found(path string, e *change.Entry, err error, sums bool) Found {
 	f := Found{Path: path, Entry: e}
+	if e != nil {
+		e.Xattrs = e.Xattrs.Digest()
+	}
 	if err == nil && sums && e != nil && e.Kind == change.File {
 		f.Sum, err = SumOf(s.root, path)
 	}

@@ -63,6 +63,15 @@ func (b *Batch) Data(offset int64, data []byte) error {
 	return b.listen()
 }
 
+// Hole says that a part of the content is zeros that need not be stored.
+func (b *Batch) Hole(offset, n int64) error {
+	body := binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, uint64(offset)), uint64(n))
+	if err := b.session.write(kindHole, body); err != nil {
+		return err
+	}
+	return b.listen()
+}
+
 // Again says that all of the content follows anew.
 func (b *Batch) Again() error { return b.session.write(kindAgain) }
 

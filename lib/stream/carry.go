@@ -286,7 +286,6 @@ func (b *carrying) copy(to, from *tree.Dir, file string) (string, error) {
 		return "", err
 	}
 	return to.WriteTemporary(e.Mode, b.sync, func(f *os.File) (*change.Entry, error) {
-		_, err := io.Copy(f, source)
-		return e, err
+		return e, tree.Copy(f, source)
 	})
 }

@@ -81,6 +81,9 @@ func messages() map[kind][]any {
 	file := &change.Entry{Kind: change.File, Size: 1 << 40, Mtime: -5, Mode: 0o4755, UID: 7, GID: 8, Dev: 1, Ino: 2, Nlink: 3}
 	link := &change.Entry{Kind: change.Symlink, Target: "\xff/../x", Mode: 0o777, Mtime: 1e18}
 	directory := &change.Entry{Kind: change.Directory, Mode: 0o1777}
+	acl := change.XattrsOf(map[string]string{"system.posix_acl_default": "\x02\x00", "user.long": strings.Repeat("x", 100)})
+	directory.Xattrs = acl
+	told := &change.Entry{Kind: change.Directory, Xattrs: acl.Digest()}
 	return map[kind][]any{
 		kindHello:   {Hello{Version: Version}, Hello{Version, "lab", 7, "L1", []byte("cluster: lab\n"), true, true}, Hello{Version: Version, Marker: []byte{}}},
 		kindWelcome: {Welcome{Version: Version}, Welcome{Version, "lab", Position{3, 4, true}}},
@@ -88,7 +91,7 @@ func messages() map[kind][]any {
 		kindLook:    {[]string{".", "a", "a/\xff\n"}},
 		kindEntries: {[]Found{
 			{Path: "a", Entry: directory}, {Path: "a/b", Entry: file, Sum: &Sum{1, 2}}, {Path: "a/b c", Entry: link}, {Path: "b"},
-			{Path: "c", Problem: &Problem{"no", 5}}, {Path: ".", Entry: &change.Entry{Kind: change.Special}},
+			{Path: "c", Problem: &Problem{"no", 5}}, {Path: ".", Entry: &change.Entry{Kind: change.Special}}, {Path: "e", Entry: told},
 		}},
 		kindEnd:                          {(*Position)(nil), &Position{3, 1 << 60, true}},
 		kindResult:                       {Result{}, Result{Count: 30, Problems: []Problem{{"a", 0}, {"b", 28}}, Full: true, Failed: map[int]bool{0: true, 77: true}}},
@@ -196,6 +199,31 @@ func TestPathsThatLeadOut(t *testing.T) {
 	}
 }
 
+// Attributes that are not replicated, too many, or not said what they are, are in no step.
+func TestAttributesInSteps(t *testing.T) {
+	value := "\x00\x00\x00\x01v"
+	entry := func(x change.Xattrs) *change.Entry { return &change.Entry{Kind: change.Directory, Xattrs: x} }
+	for name, x := range map[string]change.Xattrs{
+		"foreign":   change.Xattrs("\x10security.selinux" + value),
+		"twice":     change.Xattrs("\x06user.a" + value + "\x06user.a" + value),
+		"cut short": change.Xattrs("\x06user.a\x00\x00\x00\x02v"),
+		"too many":  change.Xattrs(strings.Repeat("x", change.MaxXattrsBytes+1)),
+		"digest":    change.XattrsOf(map[string]string{"user.a": strings.Repeat("x", 100)}).Digest(),
+	} {
+		s, err := cutStep(appendStep(nil, Step{Path: "a", Entry: entry(x)}))
+		if err == nil {
+			err = s.check(OpAttributes)
+		}
+		if !errors.Is(err, ErrFrame) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	s, err := cutStep(appendStep(nil, Step{Path: "a", Entry: entry(change.UnknownXattrs)}))
+	if err != nil || s.check(OpAttributes) != nil {
+		t.Errorf("to be left alone: %v, %v", err, s.check(OpAttributes))
+	}
+}
+
 // Whatever arrives is refused, or means what it would be written as.
 func FuzzDecode(f *testing.F) {
 	for k, all := range messages() {
@@ -211,6 +239,55 @@ func FuzzDecode(f *testing.F) {
 		again, err := decode(kind(k), encode(kind(k), m))
 		if err != nil || !reflect.DeepEqual(m, again) && len(body) > 0 {
 			t.Errorf("kind %d: %+v became %+v, %v", k, m, again, err)
+		}
+	})
+}
+
+// Whatever bytes arrive: a frame is refused, or is what it would be written as, and takes no byte of the next one.
+func FuzzReadFrame(f *testing.F) {
+	f.Add(appendFrame(nil, kindEnd))
+	f.Add(appendFrame(nil, kindHole, make([]byte, 16)))
+	f.Add(appendFrame(appendFrame(nil, kindData, []byte("some content")), kindGiveUp))
+	f.Add([]byte{0, 0, 0, 0})
+	f.Add([]byte{255, 255, 255, 255, 1, 2, 3})
+	f.Fuzz(func(t *testing.T, wire []byte) {
+		in := bytes.NewReader(wire)
+		got, err := readFrame(in)
+		if err != nil {
+			return
+		}
+		used := wire[:len(wire)-in.Len()]
+		if again := appendFrame(nil, got.kind, got.body); !bytes.Equal(again, used) {
+			t.Errorf("%x is read as kind %d %x and written as %x", used, got.kind, got.body, again)
+		}
+	})
+}
+
+// Whatever arrives as an entry is refused, or is what it would be written as; what comes after it is left.
+func FuzzEntry(f *testing.F) {
+	for _, all := range messages() {
+		for _, m := range all {
+			switch m := m.(type) {
+			case Step:
+				f.Add(appendEntry(nil, m.Entry))
+			case []Found:
+				for _, found := range m {
+					f.Add(appendEntry(nil, found.Entry))
+				}
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		c := cutter{rest: body}
+		e := c.entry()
+		if c.err != nil {
+			return
+		}
+		if again := appendEntry(nil, e); !bytes.Equal(again, body[:len(body)-len(c.rest)]) {
+			t.Errorf("%x is read as %+v and written as %x", body, e, again)
+		}
+		if e != nil && e.Xattrs.Check() != nil {
+			t.Errorf("%x is accepted with attributes %q", body, e.Xattrs)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 
 	"hafs/lib/change"
@@ -20,8 +21,7 @@ func (b *carrying) write(s Step) error {
 	}
 	defer to.Close()
 	temporary, err := to.WriteTemporary(s.Entry.Mode, b.sync, func(f *os.File) (*change.Entry, error) {
-		_, err := f.Write(s.Data)
-		return s.Entry, err
+		return s.Entry, tree.WriteAt(f, s.Data, 0)
 	})
 	if err != nil {
 		return err
@@ -82,8 +82,7 @@ func (b *carrying) copyHashed(f *os.File, path string) error {
 	if h == nil || b.path != path || h.Ino != e.Ino || h.Dev != e.Dev || h.Size != e.Size || h.Mtime != e.Mtime || h.Ctime != e.Ctime {
 		return fmt.Errorf("%s: %w", path, errChanged)
 	}
-	_, err = io.Copy(f, old) // the file system shares the blocks if it can
-	return err
+	return tree.Copy(f, old)
 }
 
 func (b *carrying) skipContent() error {
@@ -119,7 +118,16 @@ func (c *content) receive(into *os.File) (*change.Entry, error) {
 				return nil, c.lost
 			}
 			if c.err == nil {
-				_, c.err = into.WriteAt(body.rest, offset)
+				c.err = tree.WriteAt(into, body.rest, offset)
+			}
+		case kindHole:
+			offset, n := int64(body.uint64()), int64(body.uint64())
+			if err := body.end(); err != nil || offset < 0 || n < 0 || n > math.MaxInt64-offset {
+				c.lost = fmt.Errorf("%w: a hole of %d at %d", ErrFrame, n, offset)
+				return nil, c.lost
+			}
+			if c.err == nil {
+				c.err = tree.Hole(into, offset, n)
 			}
 		case kindAgain:
 			if c.err == nil {
@@ -131,7 +139,7 @@ func (c *content) receive(into *os.File) (*change.Entry, error) {
 		case kindDone:
 			c.ended = true
 			e := body.entry()
-			if err := body.end(); err != nil || e == nil || e.Kind != change.File {
+			if err := body.end(); err != nil || e == nil || e.Kind != change.File || !settable(e) {
 				c.lost = fmt.Errorf("%w: content of no file", ErrFrame)
 				return nil, c.lost
 			}
@@ -161,6 +169,9 @@ const BlockBytes = 128 << 10
 // Block is the start of a block's SHA-256.
 type Block [16]byte
 
+// emptyBlock is the hash of a block that is a hole.
+var emptyBlock = BlockOf(make([]byte, BlockBytes))
+
 // BlockOf is the hash of one block.
 func BlockOf(data []byte) Block {
 	sum := sha256.Sum256(data)
@@ -185,11 +196,16 @@ func (s *serving) hashes(body []byte) error {
 		return s.reply(kindBlocks, []byte{1})
 	}
 	answer, block := []byte{0}, make([]byte, BlockBytes)
-	for {
-		n, err := io.ReadFull(f, block)
-		if n > 0 {
-			hash := BlockOf(block[:n])
-			answer = append(answer, hash[:]...)
+	for offset := int64(0); ; offset += BlockBytes {
+		start, _, err := tree.Data(f, offset, before.Size)
+		if err == nil && start-offset >= BlockBytes {
+			answer = append(answer, emptyBlock[:]...)
+		} else {
+			var n int
+			if n, err = io.ReadFull(io.NewSectionReader(f, offset, BlockBytes), block); n > 0 {
+				hash := BlockOf(block[:n])
+				answer = append(answer, hash[:]...)
+			}
 		}
 		if len(answer) > answerBytes {
 			if err := s.send(kindBlocks, answer); err != nil {

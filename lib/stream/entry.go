@@ -128,7 +128,26 @@ func appendEntry(b []byte, e *change.Entry) []byte {
 	case change.Symlink:
 		b = appendText(b, e.Target)
 	}
-	return b
+	return append(binary.BigEndian.AppendUint32(b, uint32(len(e.Xattrs))), e.Xattrs...)
+}
+
+// xattrs are extended attributes, or their digest.
+func (c *cutter) xattrs() change.Xattrs {
+	n := c.uint32()
+	if n > change.MaxXattrsBytes {
+		c.fail("%d bytes of attributes", n)
+	}
+	if c.err != nil || n == 0 {
+		return ""
+	}
+	x := change.Xattrs(c.take(int(n)))
+	if c.err != nil {
+		return ""
+	}
+	if err := x.Check(); err != nil {
+		c.fail("attributes: %w", err)
+	}
+	return x
 }
 
 func (c *cutter) entry() *change.Entry {
@@ -148,6 +167,7 @@ func (c *cutter) entry() *change.Entry {
 	case change.Symlink:
 		e.Target = c.text()
 	}
+	e.Xattrs = c.xattrs()
 	if e.Mode&^0o7777 != 0 || e.Size < 0 {
 		c.fail("mode %o, size %d", e.Mode, e.Size)
 	}

@@ -48,6 +48,7 @@ const (
 	kindFull                    // receiver, within a batch: there is no room, send no more content
 	kindRefusal                 // receiver: why it ends the session
 	kindData                    // sender: part of a file's content
+	kindHole                    // sender: the next part of its content is none: zeros that take no room
 	kindAgain                   // sender: the file changed, its content starts over
 	kindDone                    // sender: the file's content is complete
 	kindGiveUp                  // sender: the file cannot be read

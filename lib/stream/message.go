@@ -106,11 +106,16 @@ func (s Step) check(op Op) error {
 		return fmt.Errorf("%w: step %d on %q without its entry", ErrFrame, op, s.Path)
 	case op == OpLink && s.From == "":
 		return fmt.Errorf("%w: link %q to nothing", ErrFrame, s.Path)
+	case s.Entry != nil && !settable(s.Entry):
+		return fmt.Errorf("%w: step %d on %q with a digest of attributes", ErrFrame, op, s.Path)
 	case len(s.Data) > 0 && op != OpWrite:
 		return fmt.Errorf("%w: step %d with data", ErrFrame, op)
 	}
 	return nil
 }
+
+// settable says whether an entry tells what its extended attributes are, or that they are to be left alone; a digest tells neither.
+func settable(e *change.Entry) bool { return e.Xattrs.Known() || e.Xattrs == change.UnknownXattrs }
 
 func appendHello(b []byte, h Hello) []byte {
 	b = binary.BigEndian.AppendUint16(binary.BigEndian.AppendUint16(b, Version), Oldest)

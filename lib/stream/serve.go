@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -38,6 +39,7 @@ type Receiver struct {
 
 	mu      sync.Mutex
 	current *serving
+	told    sync.Map // namespaces of attributes that are not taken
 }
 
 // DefaultWorkers is how many syncs may be under way at once: the file system makes them one.
@@ -182,7 +184,7 @@ func (s *serving) greet(ctx context.Context) error {
 	if s.root, err = tree.Open(s.Path); err != nil {
 		return fmt.Errorf("open replica: %w", err)
 	}
-	s.root.Before = s.Before
+	s.root.Before, s.root.Refused = s.Before, s.refused
 	s.trash = tree.NewTrash(s.root, s.TrashDirectory)
 	if err := s.lock(); err != nil {
 		return err
@@ -196,6 +198,14 @@ func (s *serving) greet(ctx context.Context) error {
 		w.Position = s.Position()
 	}
 	return s.reply(kindWelcome, appendWelcome(nil, w))
+}
+
+// refused tells once of each kind of extended attribute that the replica's file system does not take.
+func (s *serving) refused(attribute string, err error) {
+	namespace, _, _ := strings.Cut(attribute, ".")
+	if _, told := s.told.LoadOrStore(namespace, true); !told {
+		s.Log.Error().Err(err).Str("attribute", attribute).Str("replica", s.Path).Msg("this replica does not take extended attributes like this one: files are without them")
+	}
 }
 
 const (
