@@ -166,7 +166,7 @@ func (a *applying) write(to *tree.Dir, name string, s Step) error {
 	var copied *change.Entry
 	var hash uint64
 	temporary, err := to.WriteTemporary(s.Source.Mode, a.sync, func(into *os.File) (*change.Entry, error) {
-		copied, hash, err = copyStable(file, rewritable{into}, a.progress)
+		copied, hash, err = copyStable(file, &rewritable{File: into}, a.progress)
 		return copied, err
 	})
 	if err != nil {

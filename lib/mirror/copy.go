@@ -2,7 +2,7 @@ package mirror
 
 import (
 	"hash/maphash"
-	"io"
+	"math"
 	"os"
 	"sync"
 
@@ -18,21 +18,44 @@ const copyBytes = 256 << 10
 
 var copyBuffers = sync.Pool{New: func() any { return new([copyBytes]byte) }}
 
-// sink takes a file's content, and starts over when it is told to.
+// sink takes a file's content in order, and starts over when it is told to.
 type sink interface {
-	io.Writer
+	Write([]byte) (int, error)
+	Hole(n int64) error // the next bytes are zeros that take no room
 	Again() error
 }
 
 // rewritable is a file as a sink.
-type rewritable struct{ *os.File }
+type rewritable struct {
+	*os.File
+	offset int64
+}
 
-func (r rewritable) Again() error {
-	if _, err := r.Seek(0, io.SeekStart); err != nil {
-		return err
+func (r *rewritable) Write(b []byte) (int, error) {
+	if err := tree.WriteAt(r.File, b, r.offset); err != nil {
+		return 0, err
 	}
+	r.offset += int64(len(b))
+	return len(b), nil
+}
+
+func (r *rewritable) Hole(n int64) error {
+	err := tree.Hole(r.File, r.offset, n)
+	r.offset += n
+	return err
+}
+
+func (r *rewritable) Again() error {
+	r.offset = 0
 	return r.Truncate(0)
 }
+
+// nowhere is a sink for what is only to be hashed.
+type nowhere struct{}
+
+func (nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (nowhere) Hole(int64) error            { return nil }
+func (nowhere) Again() error                { return nil }
 
 // copyStable copies a file as it was at one moment, and returns how it was then.
 func copyStable(from *os.File, into sink, progress func()) (*change.Entry, uint64, error) {
@@ -42,6 +65,9 @@ func copyStable(from *os.File, into sink, progress func()) (*change.Entry, uint6
 		before, err := tree.Stat(from)
 		if err != nil {
 			return nil, 0, err
+		}
+		if !before.Xattrs.Known() {
+			return nil, 0, change.ErrXattrs
 		}
 		size, hash, err := copyOnce(from, into, before.Size, buffer[:], progress)
 		if err != nil {
@@ -61,37 +87,28 @@ func copyStable(from *os.File, into sink, progress func()) (*change.Entry, uint6
 	}
 }
 
-// copyOnce copies at most limit bytes: a file may grow faster than it is copied.
-func copyOnce(from *os.File, into io.Writer, limit int64, buffer []byte, progress func()) (size int64, sum uint64, err error) {
-	if _, err := from.Seek(0, io.SeekStart); err != nil {
-		return 0, 0, err
-	}
+// copyOnce copies at most limit bytes: a file may grow faster than it is copied. The hash is of the content, whether zeros are holes or not.
+func copyOnce(from *os.File, into sink, limit int64, buffer []byte, progress func()) (size int64, sum uint64, err error) {
 	var hash maphash.Hash
 	hash.SetSeed(hashSeed)
-	for {
-		if limit-size < int64(len(buffer)) {
-			buffer = buffer[:limit-size]
-		}
-		if len(buffer) == 0 {
-			return size, hash.Sum64(), nil
-		}
-		n, err := from.Read(buffer)
-		if n > 0 {
-			hash.Write(buffer[:n])
-			if _, err := into.Write(buffer[:n]); err != nil {
-				return 0, 0, err
-			}
-			size += int64(n)
+	data := func(b []byte) error {
+		hash.Write(b)
+		progress()
+		_, err := into.Write(b)
+		return err
+	}
+	hole := func(n int64) error {
+		for rest := n; rest > 0; rest -= min(rest, copyBytes) {
+			hash.Write(zeros[:min(rest, copyBytes)])
 			progress()
 		}
-		if err == io.EOF {
-			return size, hash.Sum64(), nil
-		}
-		if err != nil {
-			return 0, 0, err
-		}
+		return into.Hole(n)
 	}
+	size, err = tree.Read(from, limit, buffer, data, hole)
+	return size, hash.Sum64(), err
 }
+
+var zeros [copyBytes]byte
 
 func hashFile(root *tree.Root, path string) (uint64, error) {
 	f, err := root.OpenFile(path)
@@ -99,8 +116,8 @@ func hashFile(root *tree.Root, path string) (uint64, error) {
 		return 0, err
 	}
 	defer f.Close()
-	var hash maphash.Hash
-	hash.SetSeed(hashSeed)
-	_, err = io.Copy(&hash, f)
-	return hash.Sum64(), err
+	buffer := copyBuffers.Get().(*[copyBytes]byte)
+	defer copyBuffers.Put(buffer)
+	_, hash, err := copyOnce(f, nowhere{}, math.MaxInt64, buffer[:], func() {})
+	return hash, err
 }

@@ -54,7 +54,7 @@ func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 		return err
 	}
 	g := &beside{replica: d.replica, limit: newLimiter(d.Workers), gathering: &gathering{
-		share: d.Share, fidelity: d.fidelity, journal: d.journal, special: d.special, progress: d.progress, incomplete: map[string]bool{},
+		share: d.Share, fidelity: d.fidelity, journal: d.journal, left: d.left, progress: d.progress, incomplete: map[string]bool{},
 		same: func(path string) (bool, error) { return watch.SameContent(d.Share, d.replica, path) },
 	}}
 	if g.all = whole(changes); g.all {
@@ -177,7 +177,7 @@ func (d *Directory) open() error {
 	if fuse {
 		d.fidelity = change.OverSSHFS
 	}
-	replica.Before = d.Before
+	replica.Before, replica.NoXattrs, replica.Refused = d.Before, d.fidelity.NoXattrs, d.refused
 	d.replica, d.journal = replica, newJournal()
 	if err := d.checkMarker(); err != nil {
 		d.replica = nil
@@ -221,9 +221,16 @@ func (d *Directory) once(key string) bool {
 	return !told
 }
 
-func (d *Directory) special(path string) {
-	if d.once("special " + path) {
-		d.Log.Warn().Str("path", path).Msg("not replicated: a FIFO, socket or device")
+func (d *Directory) left(path, reason string) {
+	if d.once(reason + " " + path) {
+		d.Log.Warn().Str("path", path).Msg("not replicated: " + reason)
+	}
+}
+
+func (d *Directory) refused(attribute string, err error) {
+	namespace, _, _ := strings.Cut(attribute, ".")
+	if d.once("attributes " + namespace) {
+		d.Log.Error().Err(err).Str("attribute", attribute).Str("replica", d.Path).Msg("this replica does not take extended attributes like this one: files are without them")
 	}
 }
 

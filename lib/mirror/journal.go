@@ -283,10 +283,11 @@ type attributes struct {
 	id             fileID // of the share's
 	mode, uid, gid uint32
 	mtime          int64
+	xattrs         change.Xattrs // or their digest
 }
 
 func attributesOf(e *change.Entry) attributes {
-	return attributes{identity(e), e.Mode, e.UID, e.GID, e.Mtime}
+	return attributes{identity(e), e.Mode, e.UID, e.GID, e.Mtime, e.Xattrs.Digest()}
 }
 
 // settle notes that the replica's directory has the attributes in e.

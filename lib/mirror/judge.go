@@ -14,7 +14,7 @@ type gathering struct {
 	fidelity change.Fidelity
 	journal  *journal
 	same     func(path string) (bool, error) // compares the content on both sides
-	special  func(path string)               // told of what is not replicated
+	left     func(path, reason string)       // told of what is not replicated
 	progress func()
 
 	mu         sync.Mutex
@@ -74,7 +74,13 @@ func (g *gathering) untouched(path string, e *change.Entry) bool {
 // very path, so that looking the same is not enough.
 func (g *gathering) judge(p Pair, event bool) {
 	if p.Source != nil && p.Source.Kind == change.Special {
-		g.special(p.Path)
+		g.left(p.Path, "a FIFO, socket or device")
+	}
+	if p.Source != nil && !p.Source.Xattrs.Known() {
+		g.left(p.Path, change.ErrXattrs.Error())
+		if p.Source.Kind != change.Directory { // the replica keeps what it has; of a directory only these attributes stay as they are
+			return
+		}
 	}
 	switch {
 	case p.Source == nil:

@@ -1,12 +1,12 @@
 // Package mirror keeps replicas of the share identical to it.
 //
 // It promises that every file on a replica is whole at every moment; that after a comparison of everything a replica is identical to the share
-// (content, owner, mode, times, hard links within the share) as far as its transport can hold that; that nothing is deleted because the share
+// (content, owner, mode, times, extended attributes, ACLs, hard links within the share) as far as its transport can hold that; that nothing is deleted because the share
 // was missing, unmounted or unreadable; that no symbolic link is ever followed, on neither side; and that one replica that hangs or
 // fails holds up no other.
 //
-// What is not replicated: FIFOs, sockets and devices; extended attributes and ACLs; that two symbolic links are one inode; holes. Through
-// sshfs also not: fractions of a second, times before 1970, owner and time of symbolic links.
+// What is not replicated: FIFOs, sockets and devices, except by rsync; that two symbolic links are one inode. Through sshfs also not: extended attributes
+// and ACLs, fractions of a second, times before 1970, owner and time of symbolic links. DESIGN.md has a table of it.
 //
 // There are three ways to a replica. directory.go reaches it as a directory: local or through sshfs, which costs some 25 round trips a file. rsync.go runs
 // rsync, a process for each batch. stream.go keeps a stream to a receiver of package stream, which looks and writes there: one or two round

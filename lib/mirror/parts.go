@@ -20,6 +20,14 @@ func (m *memory) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+func (m *memory) Hole(n int64) error {
+	if int64(len(m.data))+n > stream.SmallBytes {
+		return errLarge
+	}
+	m.data = append(m.data, make([]byte, n)...)
+	return nil
+}
+
 func (m *memory) Again() error {
 	m.data = m.data[:0]
 	return nil
@@ -55,6 +63,12 @@ func (p *parts) Write(b []byte) (int, error) {
 func (p *parts) has(data []byte) bool {
 	number := p.offset / stream.BlockBytes
 	return p.offset%stream.BlockBytes == 0 && number < int64(len(p.blocks)) && stream.BlockOf(data) == p.blocks[number]
+}
+
+func (p *parts) Hole(n int64) error {
+	p.lost = p.batch.Hole(p.offset, n)
+	p.offset += n
+	return p.lost
 }
 
 func (p *parts) Again() error {

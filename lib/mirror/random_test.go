@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -41,6 +42,20 @@ func TestAnyHistoryOfAShare(t *testing.T) {
 	}
 }
 
+// acl is an ACL of POSIX, as its attribute has it: one more user may do something.
+func acl(user uint32, may uint16) []byte {
+	const undefined = 0xffffffff
+	b := binary.LittleEndian.AppendUint32(nil, 2) // version
+	for _, entry := range []struct {
+		tag, perm uint16
+		id        uint32
+	}{{0x01, 6, undefined}, {0x02, may, user}, {0x04, 5, undefined}, {0x10, 7, undefined}, {0x20, 4, undefined}} {
+		b = binary.LittleEndian.AppendUint16(binary.LittleEndian.AppendUint16(b, entry.tag), entry.perm)
+		b = binary.LittleEndian.AppendUint32(b, entry.id)
+	}
+	return b
+}
+
 // anything does one random thing to the share. That it may fail, because the path is not what it would have to be, does not matter.
 func (w *world) anything(rnd *rand.Rand) {
 	names := []string{"a", "b", "c", "d"}
@@ -52,7 +67,7 @@ func (w *world) anything(rnd *rand.Rand) {
 		return p
 	}
 	p := path()
-	switch rnd.IntN(16) {
+	switch rnd.IntN(18) {
 	case 0, 1, 2:
 		_ = os.MkdirAll(filepath.Dir(p), 0o755)
 		_ = os.WriteFile(p, []byte(fmt.Sprint(rnd.IntN(100))), 0o644)
@@ -90,5 +105,19 @@ func (w *world) anything(rnd *rand.Rand) {
 		}
 	case 15: // two things change places
 		_ = unix.Renameat2(unix.AT_FDCWD, p, unix.AT_FDCWD, path(), unix.RENAME_EXCHANGE)
+	case 16:
+		name := []string{"user.a", "trusted.b"}[rnd.IntN(2)]
+		if n := rnd.IntN(4); n == 0 {
+			_ = unix.Lremovexattr(p, name)
+		} else {
+			_ = unix.Lsetxattr(p, name, []byte(fmt.Sprint(n)), 0)
+		}
+	case 17: // an ACL, sometimes one that new files in a directory get
+		name := []string{"system.posix_acl_access", "system.posix_acl_default"}[rnd.IntN(2)]
+		if rnd.IntN(3) == 0 {
+			_ = unix.Lremovexattr(p, name)
+		} else {
+			_ = unix.Lsetxattr(p, name, acl(uint32(1+rnd.IntN(3)), uint16(rnd.IntN(8))), 0)
+		}
 	}
 }

@@ -86,9 +86,12 @@ func onlyVanished(stderr string) bool {
 	return found
 }
 
+// keptXattrs are rsync's words for change.KeptXattr, but for ACLs, which it has an option of its own for.
+var keptXattrs = []string{"--filter=+x user.**", "--filter=+x trusted.**", "--filter=+x security.capability", "--filter=-x **"}
+
 // common are the options of every run. -@-1 compares nanoseconds.
 func (r *Rsync) common() []string {
-	args := []string{"-aH", "--numeric-ids", "-@-1", "--exclude=" + change.TemporaryPrefix + "*", "--exclude=/" + change.Trash}
+	args := append([]string{"-aHAXS", "--numeric-ids", "-@-1", "--exclude=" + change.TemporaryPrefix + "*", "--exclude=/" + change.Trash}, keptXattrs...)
 	if r.Shell != "" {
 		args = append(args, "-e", r.Shell)
 	}

@@ -252,7 +252,7 @@ func (v vanishedName) looks() []change.Change {
 
 func (s *Stream) gathering() *far {
 	return &far{session: s.session, gathering: &gathering{
-		share: s.Share, journal: s.journal, same: s.same, special: s.special, progress: s.progress, incomplete: map[string]bool{},
+		share: s.Share, journal: s.journal, same: s.same, left: s.left, progress: s.progress, incomplete: map[string]bool{},
 	}}
 }
 
@@ -341,8 +341,8 @@ func sameSum(share *tree.Root, f stream.Found) (bool, error) {
 	return err == nil && *ours == *f.Sum, err
 }
 
-func (s *Stream) special(path string) {
-	if _, told := s.told.LoadOrStore("special "+path, true); !told {
-		s.Log.Warn().Str("path", path).Msg("not replicated: a FIFO, socket or device")
+func (s *Stream) left(path, reason string) {
+	if _, told := s.told.LoadOrStore(reason+" "+path, true); !told {
+		s.Log.Warn().Str("path", path).Msg("not replicated: " + reason)
 	}
 }

@@ -210,8 +210,8 @@ func (v *verification) differ(path string, share, replica *change.Entry) []strin
 		}
 	}
 	// Each attribute alone, against an entry that has all the others right.
-	mode, owner, time := *share, *share, *share
-	mode.Mode, owner.UID, owner.GID, time.Mtime = replica.Mode, replica.UID, replica.GID, replica.Mtime
+	mode, owner, time, xattrs := *share, *share, *share, *share
+	mode.Mode, owner.UID, owner.GID, time.Mtime, xattrs.Xattrs = replica.Mode, replica.UID, replica.GID, replica.Mtime, replica.Xattrs
 	if change.AttributesDiffer(share, &mode, v.fidelity) {
 		reasons = append(reasons, "mode")
 	}
@@ -220,6 +220,9 @@ func (v *verification) differ(path string, share, replica *change.Entry) []strin
 	}
 	if change.AttributesDiffer(share, &time, v.fidelity) {
 		reasons = append(reasons, "time")
+	}
+	if change.AttributesDiffer(share, &xattrs, v.fidelity) || !v.fidelity.NoXattrs && !share.Xattrs.Known() {
+		reasons = append(reasons, "xattrs")
 	}
 	return reasons
 }

@@ -250,7 +250,7 @@ func (w *world) differences() string {
 	w.t.Helper()
 	args := []string{"-n", "-a", "-H", "-c", "--itemize-changes", "--delete", "--exclude=" + change.CookiePrefix + "*"}
 	if w.kind != "sshfs" {
-		args = append(args, "-@-1")
+		args = append(args, "-@-1", "-A", "-X")
 	}
 	if w.kind != "rsync" { // which copies special files too
 		args = append(args, "--no-D")
