@@ -35,6 +35,7 @@ type world struct {
 	before  func(step string) error // asked before every step that changes the replica
 	parts   Parts                   // of comparisons by a stream
 	pace    Pace
+	logged  *logged // takes the log, when set
 }
 
 // worlds runs a test once for each way to a replica.
@@ -79,6 +80,9 @@ func must(t *testing.T, err error) {
 }
 
 func (w *world) log() zerolog.Logger {
+	if w.logged != nil {
+		return zerolog.New(w.logged)
+	}
 	if testing.Verbose() && !w.quiet {
 		return zerolog.New(zerolog.NewTestWriter(w.t))
 	}

@@ -277,6 +277,9 @@ func FuzzEntry(f *testing.F) {
 			}
 		}
 	}
+	foreign := appendEntry(nil, &change.Entry{Kind: change.Directory, Xattrs: change.Xattrs("\x10security.selinux\x00\x00\x00\x01v")})
+	f.Add(foreign)
+	f.Add(foreign[:len(foreign)-1])
 	f.Fuzz(func(t *testing.T, body []byte) {
 		c := cutter{rest: body}
 		e := c.entry()
