@@ -2,8 +2,10 @@ package stream
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"reflect"
@@ -245,12 +247,20 @@ func FuzzDecode(f *testing.F) {
 
 // Whatever bytes arrive: a frame is refused, or is what it would be written as, and takes no byte of the next one.
 func FuzzReadFrame(f *testing.F) {
-	f.Add(appendFrame(nil, kindEnd))
-	f.Add(appendFrame(nil, kindHole, make([]byte, 16)))
-	f.Add(appendFrame(appendFrame(nil, kindData, []byte("some content")), kindGiveUp))
-	f.Add([]byte{0, 0, 0, 0})
-	f.Add([]byte{255, 255, 255, 255, 1, 2, 3})
-	f.Fuzz(func(t *testing.T, wire []byte) {
+	for _, wire := range [][]byte{
+		appendFrame(nil, kindEnd), appendFrame(nil, kindHole, make([]byte, 16)), appendFrame(appendFrame(nil, kindData, []byte("some content")), kindGiveUp),
+		{0, 0, 0, 0}, {255, 255, 255, 255, 1, 2, 3},
+	} {
+		f.Add(wire, false)
+		f.Add(wire, true)
+	}
+	f.Fuzz(func(t *testing.T, wire []byte, repair bool) {
+		if room := len(wire) - lengthBytes - checksumBytes; repair && room > 0 { // no luck finds a checksum
+			wire = bytes.Clone(wire)
+			n := 1 + int(binary.BigEndian.Uint32(wire)%uint32(room))
+			binary.BigEndian.PutUint32(wire, uint32(n))
+			binary.BigEndian.PutUint32(wire[lengthBytes+n:], crc32.Checksum(wire[lengthBytes:lengthBytes+n], castagnoli))
+		}
 		in := bytes.NewReader(wire)
 		got, err := readFrame(in)
 		if err != nil {
