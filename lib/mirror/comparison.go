@@ -150,6 +150,9 @@ func (g *far) part(ctx context.Context, c *Comparison, limits Parts) (last bool,
 			c.Entries++
 		}
 	}
+	if err := g.looks(g.suspects); err != nil {
+		return false, err
+	}
 	if err := g.looks(g.otherNames()); err != nil {
 		return false, err
 	}

@@ -107,6 +107,9 @@ func (d *Directory) gather(ctx context.Context, g *beside, changes []change.Chan
 		g.scan(ctx, dir)
 	}
 	g.limit.wait()
+	if len(g.suspects) > 0 {
+		g.looks(ctx, g.suspects)
+	}
 	g.reread(ctx, time.Now())
 	if missing := g.otherNames(); len(missing) > 0 {
 		g.looks(ctx, missing)

@@ -26,6 +26,9 @@ func (g *far) gather(ctx context.Context, changes []change.Change) error {
 			return err
 		}
 	}
+	if err := g.looks(g.suspects); err != nil {
+		return err
+	}
 	return g.looks(g.otherNames())
 }
 

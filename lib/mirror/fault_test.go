@@ -233,7 +233,7 @@ func TestFullReplica(t *testing.T) {
 		w.more = map[string]Transport{"small": w.to(small)}
 		w.run()
 
-		w.sh("echo x > fits; head -c 3000000 /dev/zero > large")
+		w.sh("echo x > fits; head -c 3000000 /dev/urandom > large")
 		if a := w.mirror.Wait(Request{Copies: 1, Timeout: 10 * time.Second}); !a.OK {
 			t.Fatalf("the other replica was held up: %+v", a)
 		}

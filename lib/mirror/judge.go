@@ -22,7 +22,8 @@ type gathering struct {
 	incomplete map[string]bool
 	problems   []error
 	racy       []racy
-	all        bool // this is part of a comparison of everything
+	suspects   []string // files that something may have happened to, to be looked at once the replica's listing is read
+	all        bool     // this is part of a comparison of everything
 }
 
 // asked are the paths that changes tell to look at, and the directories below which everything is to be compared.
@@ -114,6 +115,9 @@ func (g *gathering) judge(p Pair, event bool) {
 		p.Rewrite = true
 	case event:
 		p.Rewrite = !g.unchanged(p, k)
+	case found: // a rescan of a directory above takes the place of events
+		g.suspect(p.Path)
+		return
 	case !found && g.fidelity.Clock > 0:
 		g.mu.Lock()
 		g.racy = append(g.racy, racy{p.Path, p.Source})
@@ -129,6 +133,12 @@ func (g *gathering) judge(p Pair, event bool) {
 	if !same || p.Source.Nlink > 1 || p.Replica.Nlink > 1 {
 		g.pair(p)
 	}
+}
+
+func (g *gathering) suspect(path string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.suspects = append(g.suspects, path)
 }
 
 // unchanged reads a file whose size and time say that only attributes changed: a time can be set to anything.
