@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"sync"
@@ -12,6 +13,7 @@ import (
 
 	"hafs/lib/change"
 	"hafs/lib/mirror/tree"
+	"hafs/lib/stream"
 )
 
 // remote is a replica that takes changes when it is let.
@@ -97,6 +99,60 @@ func TestAReplicaThatIsReplacedDoesNotHoldUpForEver(t *testing.T) {
 	m.Keep(2, []Wanted{{Name: "A"}, {Name: "D"}, {Name: "C"}}) // D begins with a comparison of everything, which covers the change
 	if err := <-done; err != nil {
 		t.Fatal(err)
+	}
+}
+
+// gradual is a remote that says whether it was ever whole. It is compared as a whole when it is let.
+type gradual struct {
+	*remote
+	whole bool
+}
+
+func (g gradual) LeadsTo(stream.Position) {}
+func (g gradual) Filling() bool           { return !g.whole }
+func (g gradual) Part(ctx context.Context, c *Comparison) error {
+	c.Done = true
+	return g.Apply(ctx, nil)
+}
+
+func gradualReplicas(t *testing.T, whole ...bool) (*Mirror, []gradual) {
+	t.Helper()
+	m, _ := threeReplicas(t)
+	remotes := map[string]gradual{}
+	var all []gradual
+	var wanted []Wanted
+	for i, w := range whole {
+		name := string(rune('D' + i))
+		remotes[name] = gradual{&remote{gate: make(chan struct{})}, w}
+		all, wanted = append(all, remotes[name]), append(wanted, Wanted{Name: name})
+	}
+	m.Transport = func(w Wanted) Transport { return remotes[w.Name] }
+	m.Keep(2, wanted)
+	return m, all
+}
+
+// A new DRS1 may take long to be filled: nobody waits for it as long as another has a whole copy.
+func TestAReplicaThatIsFilledIsNotWaitedFor(t *testing.T) {
+	m, remotes := gradualReplicas(t, true, false)
+	done := settling(m, "file")
+	select {
+	case err := <-done:
+		t.Fatalf("settled on none (%v)", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(remotes[0].gate)
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestNoReplicaIsWhole(t *testing.T) {
+	m, _ := gradualReplicas(t, false, false)
+	if err := <-settling(m, "file"); err != nil {
+		t.Error("nothing has to be waited for: ", err)
+	}
+	if err := m.Settle(t.Context(), []string{"file"}, 1); !errors.Is(err, ErrNoCopies) {
+		t.Errorf("acknowledged without any copy: %v", err)
 	}
 }
 

@@ -162,3 +162,30 @@ func TestASessionEndsWithItsGate(t *testing.T) {
 		t.Fatal("the session goes on")
 	}
 }
+
+// A server that was out of the pairs for a while has an old share, however complete that was.
+func TestAnOldPositionCountsOnlyIfItWasFedEverSince(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile string // the record between
+		complete  bool
+	}{
+		"fed all the time": {"fs=L1 pairs=W3/M2 spares=M3", true},
+		"a spare between":  {"fs=L1 pairs=M2/M3 spares=W3", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := open(t, "W3", "fs=L1 pairs=W3/M2 spares=M3")
+			must(t, os.MkdirAll(filepath.Dir(d.settings.Position()), 0o755))
+			must(t, os.WriteFile(d.settings.Position(), []byte(`{"Generation":7,"Number":5,"Complete":true}`), 0o644))
+			for i, line := range []string{c.meanwhile, "fs=L1 pairs=W3/M2 spares=M3"} {
+				next := recordtest.Parse(t, line)
+				next.Generation, next.FS.SharedArea, next.DataDirectory = d.record.Generation+1+uint64(i), d.share, d.share
+				must(t, d.store.Install(next))
+			}
+			s, err := stream.Open(d.session(gate.Replica, "L1"), stream.Hello{Cluster: "test", Marker: []byte(marker)}, nil)
+			must(t, err)
+			if got := s.Position().Complete; got != c.complete {
+				t.Errorf("complete: %v", got)
+			}
+		})
+	}
+}

@@ -431,3 +431,50 @@ func TestNoNameForAFileThatCouldNotBeWritten(t *testing.T) {
 		t.Errorf("%+v", result)
 	}
 }
+
+// What came is told to whoever passes it on, and with Through the answer waits for that.
+func TestBatchesArePassedOn(t *testing.T) {
+	r := newReceiver(t)
+	let := make(chan error)
+	var told []string
+	r.Passed = func(ctx context.Context, paths []string, through bool) error {
+		told = append(told, fmt.Sprint(paths, through))
+		if !through {
+			return nil
+		}
+		return <-let
+	}
+	batch(t, open(t, r), []Op{OpWrite}, []Step{named("a", file("x"))})
+	conn, _ := dial(t, r)
+	h := hello
+	h.Through = true
+	s, err := Open(conn, h, nil)
+	must(t, err)
+	t.Cleanup(func() { s.Close() })
+	answered := make(chan error, 1)
+	go func() {
+		b, err := s.Begin(true)
+		if err == nil {
+			_, err = b.Step(OpDelete, Step{Path: "a"})
+		}
+		if err == nil {
+			_, err = b.End(nil)
+		}
+		answered <- err
+	}()
+	let <- nil
+	must(t, <-answered)
+	go func() { let <- errors.New("there is none") }()
+	var refused Refusal
+	if _, err := s.Move(".hafs-share", "b"); !errors.As(err, &refused) || !strings.Contains(refused.Reason, "pass it on: there is none") {
+		t.Errorf("got %v", err)
+	}
+	if got := fmt.Sprint(told); got != "[[a] false [a] true [.hafs-share b] true]" {
+		t.Errorf("told %s", got)
+	}
+}
+
+func named(path string, s Step) Step {
+	s.Path = path
+	return s
+}
