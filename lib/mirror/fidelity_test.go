@@ -383,6 +383,39 @@ func TestReplicaThatTakesNoSuchAttribute(t *testing.T) {
 	})
 }
 
+// ext4 has room for 4 KiB of attributes and says that the disk is full: it is not, and the replica goes on.
+func TestAttributeTooLargeForTheReplica(t *testing.T) {
+	needTmpfs(t)
+	t.Setenv("TMPDIR", "/dev/shm")
+	local(t, func(t *testing.T, w *world) {
+		replica, err := os.MkdirTemp("/var/tmp", "hafs-test-")
+		must(t, err)
+		t.Cleanup(func() { os.RemoveAll(replica) })
+		must(t, os.WriteFile(filepath.Join(replica, change.Marker), []byte(testMarker), 0o644))
+		large := bytes.Repeat([]byte("v"), 60<<10)
+		if err := unix.Setxattr(replica, "trusted.probe", large, 0); !errors.Is(err, unix.ENOSPC) {
+			t.Skip("needs a file system at /var/tmp that has no room for large attributes, as ext4: ", err)
+		}
+		w.replica, w.logged = replica, &logged{}
+		w.run()
+		w.sh("echo x > f; echo y > g; setfattr -n user.small -v 1 f")
+		must(t, unix.Setxattr(w.path("f"), "trusted.large", large, 0))
+		w.sh("echo z > h")
+		if a := w.mirror.Wait(Request{Timeout: 20 * time.Second}); !a.OK {
+			t.Fatalf("%+v", a)
+		}
+		if got := said(w.replica, "cat f g h; getfattr -d -m - f"); got != "x\ny\nz\n# file: f\nuser.small=\"1\"\n\n<nil>" {
+			t.Errorf("the replica has %q", got)
+		}
+		if n := w.logged.count(`"attribute":"trusted.large"`); n != 1 {
+			t.Errorf("named %d times", n)
+		}
+		if s := w.mirror.Status().Replicas[0]; s.Failures > 0 || s.State != Complete {
+			t.Errorf("%+v", s)
+		}
+	})
+}
+
 // A gibibyte with one block of data in it travels as a few frames, and so does a change of it.
 func TestSparseFileTravelsLight(t *testing.T) {
 	w := newWorld(t, "stream")

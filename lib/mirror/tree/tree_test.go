@@ -153,7 +153,7 @@ func TestAttributesThatAreNotTaken(t *testing.T) {
 	for _, c := range []struct {
 		err  unix.Errno
 		told bool
-	}{{unix.EOPNOTSUPP, true}, {unix.E2BIG, true}, {unix.ENOSPC, true}, {unix.EIO, false}, {unix.EDQUOT, false}} {
+	}{{unix.EOPNOTSUPP, true}, {unix.E2BIG, true}, {unix.ENOSPC, true}, {unix.EIO, false}, {unix.EDQUOT, false}, {unix.EPERM, false}} {
 		r := open(t)
 		needXattrs(t, r)
 		var told []string
@@ -172,6 +172,22 @@ func TestAttributesThatAreNotTaken(t *testing.T) {
 		if c.told && (err != nil || len(told) != 2) || !c.told && (!errors.Is(err, c.err) || len(told) > 0) {
 			t.Errorf("%v: %v, told %v", c.err, err, told)
 		}
+	}
+}
+
+// trusted.* may be set by few: whoever may not makes the file without it.
+func TestAttributesThatMayNotBeSet(t *testing.T) {
+	r := open(t)
+	r.Before = func(step string) error {
+		if step == "set attribute" {
+			return unix.EPERM
+		}
+		return nil
+	}
+	told := ""
+	r.Refused = func(name string, _ error) { told += name }
+	if err := write(t, r, "f", like(change.File, 0o640, map[string]string{"trusted.a": "1"})); err != nil || told != "trusted.a" {
+		t.Errorf("told %q: %v", told, err)
 	}
 }
 

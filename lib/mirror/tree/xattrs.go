@@ -125,7 +125,7 @@ func (r *Root) setXattrs(fd int, e, have *change.Entry, chown bool) error {
 			continue
 		}
 		err := r.do("set attribute", func() error { return unix.Setxattr(path, name, []byte(wanted[name]), 0) })
-		if err != nil && r.Refused != nil && refuses(path, err) {
+		if err != nil && r.Refused != nil && refuses(path, name, err) {
 			r.Refused(name, err)
 			err = nil
 		}
@@ -145,10 +145,12 @@ func sorted(values map[string]string) []string {
 	return names
 }
 
-// refuses says whether an error means that the file system has no such attributes, or none so large. ext4 says for both a full disk and an
-// attribute that does not fit into its block that there is no room.
-func refuses(path string, err error) bool {
+// refuses says whether an error means that the file system has no such attributes, or none so large, or that this process may not set one of its kind
+// anywhere. ext4 says for both a full disk and an attribute that does not fit into its block that there is no room.
+func refuses(path, name string, err error) bool {
 	switch {
+	case errors.Is(err, unix.EPERM):
+		return !strings.HasPrefix(name, "user.") // of those it is a matter of the file
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.E2BIG), errors.Is(err, unix.ERANGE):
 		return true
 	case errors.Is(err, unix.ENOSPC):
