@@ -37,6 +37,8 @@ func TestWhatAReplicaHolds(t *testing.T) {
 				for line := range strings.Lines(script) {
 					w.hold(strings.TrimSpace(line))
 				}
+				w.mirror.Report(change.Change{Kind: change.Rescan, Path: "."}) // which must not undo anything
+				w.settle()
 				w.sh("find . -mindepth 1 -maxdepth 1 ! -name .hafs-share -exec rm -rf {} +")
 				w.settle()
 			})

@@ -86,8 +86,9 @@ func onlyVanished(stderr string) bool {
 	return found
 }
 
-// keptXattrs are rsync's words for change.KeptXattr, but for ACLs, which it has an option of its own for.
-var keptXattrs = []string{"--filter=+x user.**", "--filter=+x trusted.**", "--filter=+x security.capability", "--filter=-x **"}
+// keptXattrs are rsync's words for change.KeptXattr, but for ACLs, which it has an option of its own for. They are for both sides (s, r) by name: without
+// that --delete-excluded makes them rules for the sender alone, and the receiver takes ACLs away as attributes that the share does not have.
+var keptXattrs = []string{"--filter=+xsr user.**", "--filter=+xsr trusted.**", "--filter=+xsr security.capability", "--filter=-xsr **"}
 
 // common are the options of every run. -@-1 compares nanoseconds.
 func (r *Rsync) common() []string {
