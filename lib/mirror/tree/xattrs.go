@@ -2,6 +2,7 @@ package tree
 
 import (
 	"errors"
+	"maps"
 	"slices"
 	"strings"
 
@@ -112,7 +113,7 @@ func (r *Root) setXattrs(fd int, e, have *change.Entry, chown bool) error {
 	}
 	path := self(fd)
 	wanted, has := e.Xattrs.Values(), now.Values()
-	for _, name := range sorted(has) {
+	for _, name := range slices.Sorted(maps.Keys(has)) {
 		if _, stays := wanted[name]; !stays {
 			err := r.do("remove attribute", func() error { return unix.Removexattr(path, name) })
 			if err != nil && err != unix.ENODATA {
@@ -120,7 +121,7 @@ func (r *Root) setXattrs(fd int, e, have *change.Entry, chown bool) error {
 			}
 		}
 	}
-	for _, name := range sorted(wanted) {
+	for _, name := range slices.Sorted(maps.Keys(wanted)) {
 		if value, is := has[name]; is && value == wanted[name] {
 			continue
 		}
@@ -134,15 +135,6 @@ func (r *Root) setXattrs(fd int, e, have *change.Entry, chown bool) error {
 		}
 	}
 	return nil
-}
-
-func sorted(values map[string]string) []string {
-	names := make([]string, 0, len(values))
-	for name := range values {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // refuses says whether an error means that the file system has no such attributes, or none so large, or that this process may not set one of its kind
