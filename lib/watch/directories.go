@@ -1,178 +1,183 @@
 package watch
 
 import (
-	"errors"
-	"path/filepath"
-	"strings"
+	"fmt"
+
+	"golang.org/x/sys/unix"
 
 	"hafs/lib/change"
 	"hafs/lib/mirror/tree"
 )
 
-// directories is the tree of watches: one node for every directory that the kernel watches for us.
+// directories keeps the tree of watches in line with the share.
 //
-// A watch belongs to an inode, but its events carry the name it was added under. So when a directory moves, all names below it are
-// wrong until the watches there are removed and added again, and one inode must never be watched under two names.
+// It never believes an event's story, only its place: it looks what has the name now. A directory is known by its watch, which stays
+// with it wherever it moves. So a rename moves one node and reads nothing, and it does not matter how old an event is, in which
+// order looks and renames fall, or whether events were lost in between.
 type directories struct {
-	share  string // absolute
+	*nodes
 	root   *tree.Root
 	kernel Kernel
+	report func(change.Change)
+	turn   func() // called at every directory that is read
 
-	top    *node
-	inodes map[inode]string
+	buffer []byte
+	log    []byte // the files of the directory that was listed last, as a roster keeps them
+	// unsure have to be listed again: something happened in them while their path did not lead to them.
+	unsure map[*node]struct{}
+	// dying are watches that were taken away, until the kernel says that no more events of them are on their way: their numbers may be given out again.
+	dying map[int32]int
 }
 
-type inode struct{ dev, ino uint64 }
-
-type node struct {
-	inode    inode
-	children map[string]*node
-}
-
-func newDirectories(share string, root *tree.Root, kernel Kernel) *directories {
-	return &directories{share: share, root: root, kernel: kernel, inodes: map[inode]string{}}
-}
-
-func (d *directories) absolute(path string) string { return filepath.Join(d.share, path) }
-
-// find returns the node of a path, or nil.
-func (d *directories) find(path string) *node {
-	n := d.top
-	if path == "." {
-		return n
-	}
-	for name := range strings.SplitSeq(path, "/") {
-		if n == nil {
-			return nil
-		}
-		n = n.children[name]
-	}
-	return n
-}
-
-// changed brings the watches at a path in line with what is there now. moved: what was known under this name is no longer
-// to be trusted, even if a directory of this name exists. It says whether a directory is watched there that was not before; what is
-// in it, and what the replicas have under its name, is then not known.
-func (d *directories) changed(path string, moved bool) (fresh bool, err error) {
-	e, err := d.root.Lstat(path)
-	if err != nil && !tree.Absent(err) {
-		return false, err
-	}
-	known := d.find(path)
-	isDirectory := e != nil && e.Kind == change.Directory
-	if known != nil && !moved && isDirectory && known.inode == (inode{e.Dev, e.Ino}) {
-		return false, nil
-	}
-	if known != nil {
-		d.drop(path)
-	}
-	if !isDirectory {
-		return false, nil
-	}
-	return true, d.add(path, e)
-}
-
-// add watches a directory, then lists it for directories to watch: what appears in between is seen twice rather than never.
-func (d *directories) add(path string, e *change.Entry) error {
-	id := inode{e.Dev, e.Ino}
-	if old, watched := d.inodes[id]; watched && old != path {
-		d.drop(old)
-	}
-	if err := d.kernel.Add(d.absolute(path)); err != nil {
-		if tree.Absent(err) {
-			return nil
-		}
-		return err
-	}
-	n := &node{inode: id, children: map[string]*node{}}
-	if path == "." {
-		d.top = n
-	} else {
-		dir, name := change.Split(path)
-		parent := d.find(dir)
-		if parent == nil { // its own parent moved meanwhile; events for that are on their way
-			d.kernel.Remove(d.absolute(path))
-			return nil
-		}
-		parent.children[name] = n
-	}
-	d.inodes[id] = path
-	return d.list(path)
-}
-
-func (d *directories) list(path string) error {
-	dir, err := d.root.Dir(path)
-	if tree.Absent(err) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	names, err := dir.List()
-	if err != nil && !tree.Absent(err) {
-		return err
-	}
-	for _, name := range names {
-		if strings.HasPrefix(name, change.TemporaryPrefix) {
-			continue
-		}
-		below := change.Join(path, name)
-		e, err := dir.Lstat(name)
-		if err != nil {
-			return err
-		}
-		if e == nil || e.Kind != change.Directory {
-			continue
-		}
-		if known := d.find(below); known != nil && known.inode == (inode{e.Dev, e.Ino}) {
-			continue
-		}
-		if err := d.add(below, e); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// drop removes the watches of a directory and of all below it.
-func (d *directories) drop(path string) {
-	n := d.find(path)
-	if n == nil {
-		return
-	}
-	d.forget(path, n)
-	if path == "." {
-		d.top = nil
-		return
-	}
-	dir, name := change.Split(path)
-	if parent := d.find(dir); parent != nil {
-		delete(parent.children, name)
-	}
-}
-
-func (d *directories) forget(path string, n *node) {
-	for name, child := range n.children {
-		d.forget(change.Join(path, name), child)
-	}
-	d.kernel.Remove(d.absolute(path))
-	if d.inodes[n.inode] == path {
-		delete(d.inodes, n.inode)
+func newDirectories(root *tree.Root, kernel Kernel, report func(change.Change), turn func()) *directories {
+	return &directories{
+		nodes: newNodes(), root: root, kernel: kernel, report: report, turn: turn,
+		buffer: make([]byte, 64<<10), unsure: map[*node]struct{}{}, dying: map[int32]int{},
 	}
 }
 
 // build watches everything there is.
 func (d *directories) build() error {
-	e, err := d.root.Lstat(".")
+	fd, err := openDirectory(d.root.Descriptor(), ".")
 	if err != nil {
 		return err
 	}
-	if err := d.add(".", e); err != nil {
+	if fd < 0 {
+		return fmt.Errorf("%w: it vanished while it was being watched", ErrGone)
+	}
+	defer unix.Close(fd)
+	wd, err := d.watch(fd, true)
+	if err != nil {
 		return err
 	}
-	if d.top == nil {
-		return errors.New("the share vanished while it was being watched")
+	d.top = d.add(wd)
+	delete(d.loose, d.top)
+	return d.fill(d.top, fd)
+}
+
+// of is the node an event is about; nil if there is none any more.
+func (d *directories) of(e event) *node {
+	if d.dying[e.wd] > 0 {
+		if e.has(unix.IN_IGNORED) {
+			if d.dying[e.wd]--; d.dying[e.wd] == 0 {
+				delete(d.dying, e.wd)
+			}
+		}
+		return nil
 	}
-	return nil
+	return d.known[e.wd]
+}
+
+func (d *directories) unwatch(wd int32) {
+	if d.kernel.Unwatch(wd) {
+		d.dying[wd]++
+	}
+}
+
+func (d *directories) watch(fd int, top bool) (int32, error) {
+	wd, err := d.kernel.Watch(fd, top)
+	if err == unix.ENOSPC {
+		return 0, d.watchesLimit()
+	}
+	return wd, err
+}
+
+// open opens a node's directory; -1 if its path does not lead to it at the moment: events about that are on their way, and when they
+// have come its directories are listed again.
+func (d *directories) open(n *node) (int, error) {
+	path, placed := d.path(n)
+	if !placed {
+		d.unsure[n] = struct{}{}
+		return -1, nil
+	}
+	fd, err := openDirectory(d.root.Descriptor(), path)
+	if err != nil {
+		return -1, err
+	}
+	if fd < 0 {
+		d.unsure[n] = struct{}{}
+		return -1, nil
+	}
+	wd, err := d.watch(fd, n == d.top)
+	if err != nil {
+		unix.Close(fd)
+		if tree.Absent(err) {
+			d.unsure[n] = struct{}{}
+			return -1, nil
+		}
+		return -1, err
+	}
+	if wd == n.wd {
+		return fd, nil
+	}
+	unix.Close(fd)
+	if d.known[wd] == nil { // a stranger, whose own events will come
+		d.unwatch(wd)
+	}
+	d.unsure[n] = struct{}{}
+	return -1, nil
+}
+
+// place brings the tree in line with what has a name in a directory now.
+func (d *directories) place(parent *node, name string) error {
+	fd, err := d.open(parent)
+	if err != nil || fd < 0 {
+		return err
+	}
+	defer unix.Close(fd)
+	_, err = d.placeAt(fd, parent, name, true)
+	return err
+}
+
+// placeAt is place in a directory that is open. fresh: a directory is there that was not watched before. aloud: say that all below a
+// directory that has come here must be compared.
+func (d *directories) placeAt(dir int, parent *node, name string, aloud bool) (fresh bool, err error) {
+	fd, err := openDirectory(dir, name)
+	if err != nil {
+		return false, err
+	}
+	had := parent.child(name)
+	wd := int32(-1)
+	if fd >= 0 {
+		defer unix.Close(fd)
+		// Watched first and listed then: what appears in between is seen twice rather than never.
+		if wd, err = d.watch(fd, false); err != nil && !tree.Absent(err) {
+			return false, err
+		}
+	}
+	if fd < 0 || err != nil {
+		if had != nil {
+			d.loosen(had)
+		}
+		return false, nil
+	}
+	n := d.known[wd]
+	if n == d.top { // a mount of the share inside itself
+		return false, nil
+	}
+	if n != nil && n == had {
+		return false, nil
+	}
+	if n != nil {
+		if from, placed := d.path(n); placed {
+			d.report(change.Change{Kind: change.Look, Path: from})
+		}
+	}
+	if fresh = n == nil; fresh {
+		n = d.add(wd)
+	}
+	if err := d.remember(dir, parent); err != nil {
+		return false, err
+	}
+	d.move(n, parent, name)
+	if fresh {
+		err = d.fill(n, fd)
+	}
+	if err == nil && aloud {
+		err = d.relist()
+	}
+	if path, placed := d.path(n); placed && aloud && err == nil { // only now that all of it is watched
+		d.report(change.Change{Kind: change.Rescan, Path: path})
+	}
+	return fresh, err
 }

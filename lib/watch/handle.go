@@ -1,0 +1,99 @@
+package watch
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"hafs/lib/change"
+)
+
+// handle reports what an event may mean, and watches what is new.
+func (w *Watcher) handle(dirs *directories, e event) error {
+	n := dirs.of(e)
+	if n == nil {
+		return nil
+	}
+	dir, placed := dirs.path(n)
+	if w.Raw != nil {
+		w.Raw(e.describe(filepath.Join(w.Share, dir, e.name)))
+	}
+	if n == dirs.top && e.has(unix.IN_MOVE_SELF|unix.IN_DELETE_SELF|unix.IN_UNMOUNT|unix.IN_IGNORED) {
+		return fmt.Errorf("%w: %s was moved or deleted", ErrGone, w.Share)
+	}
+	if e.has(unix.IN_IGNORED) {
+		dirs.gone(n)
+		return nil
+	}
+	if e.name == "" { // of the directory itself; the one above it has the same event, with its name
+		if n == dirs.top && !e.has(unix.IN_UNMOUNT) {
+			w.add(change.Change{Kind: change.Look, Path: "."})
+		}
+		return nil
+	}
+	if n == dirs.top && w.cookie(e) || change.Temporary(e.name) {
+		return nil
+	}
+	path := change.Join(dir, e.name)
+	if placed && (e.appears() || e.vanishes() || !w.nameless(path)) {
+		w.add(change.Change{Kind: change.Look, Path: path})
+	}
+	if !e.appears() && !e.vanishes() {
+		return nil
+	}
+	if e.has(unix.IN_ISDIR) {
+		return dirs.place(n, e.name)
+	}
+	if n.files != nil {
+		if e.appears() {
+			n.files.had(e.name)
+		} else {
+			n.files.lost(e.name)
+		}
+	}
+	return nil
+}
+
+// cookie takes the events of a barrier's mark.
+func (w *Watcher) cookie(e event) bool {
+	id, isCookie := strings.CutPrefix(e.name, change.CookiePrefix)
+	if !isCookie || change.CheckID(id) != nil {
+		return false
+	}
+	switch {
+	case e.appears():
+		w.add(change.Change{Kind: change.Barrier, Path: id})
+	case e.vanishes(): // taking it away changed the time of the share itself
+		w.add(change.Change{Kind: change.Look, Path: "."})
+	}
+	return true
+}
+
+// nameless says whether a path is how the kernel calls a file that has no name (O_TMPFILE): "#" and its inode. hafs-linkcheck writes one every second.
+// When such a file gets a name, that is an event of its own.
+func (w *Watcher) nameless(path string) bool {
+	_, name := change.Split(path)
+	digits, marked := strings.CutPrefix(name, "#")
+	if !marked || digits == "" || strings.Trim(digits, "0123456789") != "" {
+		return false
+	}
+	e, err := w.Root.Lstat(path)
+	return e == nil && err == nil
+}
+
+// reportCookies reports the barriers whose marks were made before everything was watched, or whose events were lost.
+func (w *Watcher) reportCookies() {
+	d, err := w.Root.Dir(".")
+	if err != nil {
+		return
+	}
+	defer d.Close()
+	names, _ := d.List()
+	for _, name := range names {
+		if id, isCookie := strings.CutPrefix(name, change.CookiePrefix); isCookie && change.CheckID(id) == nil {
+			w.add(change.Change{Kind: change.Barrier, Path: id})
+		}
+	}
+}
