@@ -83,17 +83,18 @@ func (w *Watcher) nameless(path string) bool {
 	return e == nil && err == nil
 }
 
-// reportCookies reports the barriers whose marks were made before everything was watched, or whose events were lost.
-func (w *Watcher) reportCookies() {
+// cookies are the barriers whose marks are there. Their events may have been lost, or may come yet.
+func (w *Watcher) cookies() (barriers []change.Change) {
 	d, err := w.Root.Dir(".")
 	if err != nil {
-		return
+		return nil
 	}
 	defer d.Close()
 	names, _ := d.List()
 	for _, name := range names {
 		if id, isCookie := strings.CutPrefix(name, change.CookiePrefix); isCookie && change.CheckID(id) == nil {
-			w.add(change.Change{Kind: change.Barrier, Path: id})
+			barriers = append(barriers, change.Change{Kind: change.Barrier, Path: id})
 		}
 	}
+	return barriers
 }

@@ -36,7 +36,9 @@ func (w *Watcher) oneQueue(ctx context.Context, first bool) (lost, err error) {
 	if first {
 		w.begin(len(dirs.known))
 	}
-	w.reportCookies()
+	for _, barrier := range w.cookies() {
+		w.add(barrier)
+	}
 	present := time.NewTicker(presence)
 	defer present.Stop()
 	for {
@@ -118,6 +120,8 @@ func (w *Watcher) find(dirs *directories, sure Moment) (lost, err error) {
 	w.mu.Unlock()
 	begin := w.clock()
 	everything := setBack(sure, begin)
+	// Only the marks that are there before the walk: what happened before a later one may be where the walk has been already.
+	cookies := w.cookies()
 	err = dirs.again(sure.since(), everything)
 	if errors.Is(err, ErrGone) || errors.Is(err, ErrLimit) {
 		return nil, err
@@ -128,9 +132,11 @@ func (w *Watcher) find(dirs *directories, sure Moment) (lost, err error) {
 	if everything {
 		w.add(change.Change{Kind: change.Rescan, Path: "."})
 	}
-	w.reportCookies()
 	w.Log.Warn().Int("overflows", n).Bool("clock-set-back", everything).Int64("ms", (w.clock().Steady-begin.Steady)/int64(time.Millisecond)).
 		Msg("the kernel lost events (its queue holds fs.inotify.max_queued_events): looked for what changed meanwhile")
+	for _, barrier := range cookies {
+		w.add(barrier)
+	}
 	return nil, nil
 }
 
