@@ -25,6 +25,8 @@ type directories struct {
 	log    []byte // the files of the directory that was listed last, as a roster keeps them
 	// unsure have to be listed again: something happened in them while their path did not lead to them.
 	unsure map[*node]struct{}
+	// came are, during a walk after lost events, the known directories that were found in another place and that the walk has not been in since.
+	came map[*node]struct{}
 	// dying are watches that were taken away, until the kernel says that no more events of them are on their way: their numbers may be given out again.
 	dying map[int32]int
 }
@@ -129,6 +131,14 @@ func (d *directories) place(parent *node, name string) error {
 	return err
 }
 
+// leave takes a directory's place away. It says so itself: the event that says so may yet be lost, and then nobody would know of it any more.
+func (d *directories) leave(n *node) {
+	if path, placed := d.path(n); placed {
+		d.report(change.Change{Kind: change.Look, Path: path})
+	}
+	d.loosen(n)
+}
+
 // placeAt is place in a directory that is open. fresh: a directory is there that was not watched before. aloud: say that all below a
 // directory that has come here must be compared.
 func (d *directories) placeAt(dir int, parent *node, name string, aloud bool) (fresh bool, err error) {
@@ -147,24 +157,27 @@ func (d *directories) placeAt(dir int, parent *node, name string, aloud bool) (f
 	}
 	if fd < 0 || err != nil {
 		if had != nil {
-			d.loosen(had)
+			d.leave(had)
 		}
 		return false, nil
 	}
 	n := d.known[wd]
-	if n == d.top { // a mount of the share inside itself
+	if n == d.top || n != nil && n == parent { // a mount of the share inside itself
 		return false, nil
 	}
 	if n != nil && n == had {
 		return false, nil
 	}
+	if had != nil {
+		d.leave(had)
+	}
 	if n != nil {
-		if from, placed := d.path(n); placed {
-			d.report(change.Change{Kind: change.Look, Path: from})
-		}
+		d.leave(n)
 	}
 	if fresh = n == nil; fresh {
 		n = d.add(wd)
+	} else if d.came != nil {
+		d.came[n] = struct{}{}
 	}
 	if err := d.remember(dir, parent); err != nil {
 		return false, err

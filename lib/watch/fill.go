@@ -1,10 +1,6 @@
 package watch
 
-import (
-	"golang.org/x/sys/unix"
-
-	"hafs/lib/change"
-)
+import "golang.org/x/sys/unix"
 
 // list lists a directory that was just opened; its files are in d.log until the next one is listed.
 func (d *directories) list(fd int) ([]string, error) {
@@ -98,16 +94,10 @@ func (d *directories) reconcile(n *node, fd int, below []string) (fresh map[*nod
 			fresh[n.child(name)] = true
 		}
 	}
-	path, placed := d.path(n)
 	for i := len(n.children) - 1; i >= 0; i-- {
-		c := n.children[i]
-		if there[c.name] {
-			continue
+		if c := n.children[i]; !there[c.name] {
+			d.leave(c)
 		}
-		if placed {
-			d.report(change.Change{Kind: change.Look, Path: change.Join(path, c.name)})
-		}
-		d.loosen(c)
 	}
 	return fresh, nil
 }

@@ -24,6 +24,7 @@ func (w *Watcher) handle(dirs *directories, e event) error {
 		return fmt.Errorf("%w: %s was moved or deleted", ErrGone, w.Share)
 	}
 	if e.has(unix.IN_IGNORED) {
+		dirs.leave(n)
 		dirs.gone(n)
 		return nil
 	}

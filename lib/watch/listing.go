@@ -24,7 +24,7 @@ func openDirectory(below int, path string) (int, error) {
 		fd, err := unix.Openat2(below, path, &opener)
 		switch {
 		case err == unix.EINTR || err == unix.EAGAIN: // EAGAIN: a rename raced with the resolution
-		case tree.Absent(err) || err == unix.ELOOP:
+		case tree.Absent(err) || err == unix.ELOOP || err == unix.EXDEV: // EXDEV: it moved out while it was being opened
 			return -1, nil
 		case err != nil:
 			return -1, &opening{path, err}

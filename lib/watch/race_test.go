@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -113,6 +114,35 @@ func (w *watched) reach(directories ...string) {
 	for _, dir := range directories {
 		if !slices.Contains(reported, change.Change{Kind: change.Look, Path: dir + "/reach"}) {
 			w.t.Errorf("not told of %s/reach: %v", dir, reported)
+		}
+	}
+}
+
+// A directory that moves out of the share while it is being opened is not there; the kernel has a word of its own for that.
+func TestMovedOutWhileOpened(t *testing.T) {
+	top := t.TempDir()
+	must(t, os.MkdirAll(filepath.Join(top, "share/a/b"), 0o755))
+	share, err := os.Open(filepath.Join(top, "share"))
+	must(t, err)
+	defer share.Close()
+	done := make(chan struct{})
+	defer func() { <-done }()
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
+	defer stop()
+	go func() {
+		defer close(done)
+		for ctx.Err() == nil {
+			_ = os.Rename(filepath.Join(top, "share/a"), filepath.Join(top, "out"))
+			_ = os.Rename(filepath.Join(top, "out"), filepath.Join(top, "share/a"))
+		}
+	}()
+	for ctx.Err() == nil {
+		fd, err := openDirectory(int(share.Fd()), "a/b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if fd >= 0 {
+			unix.Close(fd)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hafs/lib/change"
+	"hafs/lib/mirror/tree"
 )
 
 // walk finds what may have changed while events were lost, by the dates that the kernel gives (ctime), which no program can set.
@@ -20,21 +21,52 @@ type walk struct {
 // again goes through the whole share.
 func (d *directories) again(since int64, everything bool) error {
 	w := &walk{d, since, everything}
-	fd, err := d.open(d.top)
-	if err != nil {
-		return err
+	d.came = map[*node]struct{}{d.top: {}}
+	defer func() { d.came = nil }()
+	for len(d.came) > 0 { // what moved into a directory that is new is not on the way through the others
+		for n := range d.came {
+			delete(d.came, n)
+			if err := w.find(n); err != nil {
+				return err
+			}
+		}
 	}
-	if fd < 0 {
-		return ErrGone
-	}
-	defer unix.Close(fd)
-	if err := w.visit(d.top, fd); err != nil {
-		return err
+	// What the walk was not in is not known any more, even if it appears next moment.
+	for n := range d.loose {
+		d.drop(n, d.unwatch)
 	}
 	return d.relist()
 }
 
+func (w *walk) find(n *node) error {
+	if !w.alive(n) {
+		return nil
+	}
+	fd, err := w.open(n)
+	if err != nil {
+		return err
+	}
+	if fd >= 0 {
+		defer unix.Close(fd)
+		return w.visit(n, fd)
+	}
+	if n == w.top {
+		return ErrGone
+	}
+	w.lose(n)
+	return nil
+}
+
+// lose gives up a directory that moves while the walk goes on.
+func (w *walk) lose(n *node) {
+	if n.parent != nil {
+		w.unsure[n.parent] = struct{}{}
+	}
+	w.leave(n)
+}
+
 func (w *walk) visit(n *node, fd int) error {
+	delete(w.came, n)
 	path, placed := w.path(n)
 	if !placed {
 		return nil
@@ -73,11 +105,26 @@ func (w *walk) visit(n *node, fd int) error {
 
 func (w *walk) child(c *node, dir int) error {
 	fd, err := openDirectory(dir, c.name)
-	if err != nil || fd < 0 { // gone this moment, which is an event
+	if err != nil {
 		return err
 	}
+	if fd < 0 {
+		w.lose(c)
+		return nil
+	}
 	defer unix.Close(fd)
-	return w.visit(c, fd)
+	wd, err := w.watch(fd, false)
+	if err != nil && !tree.Absent(err) {
+		return err
+	}
+	if err == nil && wd == c.wd {
+		return w.visit(c, fd)
+	}
+	if err == nil && w.known[wd] == nil { // another one in its place, whose event will come
+		w.unwatch(wd)
+	}
+	w.lose(c)
+	return nil
 }
 
 // files looks at the dates of the files that were just listed.

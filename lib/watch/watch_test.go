@@ -103,6 +103,11 @@ func (w *watched) barrier() []change.Change {
 			}
 		}
 		w.mu.Unlock()
+		select {
+		case err := <-w.stopped:
+			w.t.Fatalf("barrier %s will not come: %v", id, err)
+		default:
+		}
 		if time.Now().After(deadline) {
 			w.t.Fatalf("barrier %s was not reported; reported: %v", id, w.reported)
 		}
