@@ -3,6 +3,7 @@ package watch
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -46,9 +47,10 @@ const (
 
 // inotify empties the kernel's queue into memory as fast as it can, so that what is slow about an event costs no events.
 type inotify struct {
-	fd, bell int // bell is an eventfd that ends the reader
-	limit    int
-	ended    chan struct{}
+	fd    int
+	file  *os.File // the same; the runtime waits for it, which costs no thread and, on one processor, no time
+	limit int
+	ended chan struct{}
 
 	mu      sync.Mutex
 	room    *sync.Cond
@@ -69,12 +71,7 @@ func openInotify(limit int) (*inotify, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open inotify: %w", err)
 	}
-	bell, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("open inotify: %w", err)
-	}
-	k := &inotify{fd: fd, bell: bell, limit: limit, ended: make(chan struct{}), wake: make(chan struct{}, 1)}
+	k := &inotify{fd: fd, file: os.NewFile(uintptr(fd), "inotify"), limit: limit, ended: make(chan struct{}), wake: make(chan struct{}, 1)}
 	k.room = sync.NewCond(&k.mu)
 	go k.read()
 	return k, nil
@@ -109,49 +106,64 @@ func (k *inotify) Take() (Batch, error) {
 	return b, k.failed
 }
 
-// Close waits for the reader to end, because a closed descriptor's number may soon be somebody else's.
+// Close waits for the reader to end.
 func (k *inotify) Close() {
 	k.mu.Lock()
 	k.closed = true
 	k.room.Signal()
 	k.mu.Unlock()
-	_, _ = unix.Write(k.bell, []byte{1, 0, 0, 0, 0, 0, 0, 0})
+	k.file.Close()
 	<-k.ended
-	unix.Close(k.fd)
-	unix.Close(k.bell)
 }
 
 func (k *inotify) read() {
 	defer close(k.ended)
-	buffer := make([]byte, readBytes)
-	sure := now()
+	conn, err := k.file.SyscallConn()
+	if err != nil {
+		k.fail(fmt.Errorf("read inotify: %w", err))
+		return
+	}
+	r := reader{buffer: make([]byte, readBytes), sure: now()}
 	for k.waitForRoom() {
-		before := now()
-		ready, err := unix.Poll([]unix.PollFd{{Fd: int32(k.fd), Events: unix.POLLIN}, {Fd: int32(k.bell), Events: unix.POLLIN}}, int(idle.Milliseconds()))
-		if ready == 0 && err == nil { // it was empty when poll began
-			sure = before
-		}
-		if ready <= 0 && (err == nil || errors.Is(err, unix.EINTR)) {
-			continue
-		}
-		n := 0
-		if err == nil {
-			before = now()
-			n, err = unix.Read(k.fd, buffer)
-		}
-		if errors.Is(err, unix.EINTR) || errors.Is(err, unix.EAGAIN) {
+		err := errors.Join(k.file.SetReadDeadline(time.Now().Add(idle)), conn.Read(r.try), r.err)
+		if errors.Is(err, os.ErrDeadlineExceeded) {
 			continue
 		}
 		if err != nil {
 			k.fail(fmt.Errorf("read inotify: %w", err))
 			return
 		}
-		lost := losses(buffer[:n])
-		k.put(buffer[:n], lost, sure)
+		lost := losses(r.buffer[:r.n])
+		k.put(r.buffer[:r.n], lost, r.sure)
 		// What is lost from now on has a mark of its own: once the mark was read, the kernel makes a new one; and it made none as long as
 		// the queue had an end we could read to.
-		if lost > 0 || len(buffer)-n >= maxEventBytes {
-			sure = before
+		if lost > 0 || len(r.buffer)-r.n >= maxEventBytes {
+			r.sure = r.before
+		}
+	}
+}
+
+// reader reads as much as there is.
+type reader struct {
+	buffer []byte
+	n      int
+	err    error
+	before Moment // of the last attempt
+	sure   Moment // nothing was lost that happened before
+}
+
+// try answers false when there is nothing to read.
+func (r *reader) try(fd uintptr) bool {
+	for {
+		r.before = now()
+		r.n, r.err = unix.Read(int(fd), r.buffer)
+		switch r.err {
+		case unix.EINTR:
+		case unix.EAGAIN:
+			r.n, r.err, r.sure = 0, nil, r.before
+			return false
+		default:
+			return true
 		}
 	}
 }
