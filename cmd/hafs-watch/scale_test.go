@@ -155,14 +155,19 @@ func (s *scaled) overflow() {
 	limit, err := strconv.Atoi(strings.TrimSpace(string(queue)))
 	must(s.t, err)
 	must(s.t, os.MkdirAll(filepath.Join(s.share, "busy"), 0o755))
+	var busy []*os.File
 	for i := range changedFiles {
-		s.touch(fmt.Sprintf("busy/%d", i))
+		f, err := os.Create(filepath.Join(s.share, "busy", fmt.Sprint(i)))
+		must(s.t, err)
+		defer f.Close()
+		busy = append(busy, f)
 	}
 	s.barrier("busy")
 	time.Sleep(settled) // what was made before is not to be taken for changed
 	must(s.t, s.cmd.Process.Signal(syscall.SIGSTOP))
 	for i := range limit + changedFiles {
-		must(s.t, os.Chmod(filepath.Join(s.share, fmt.Sprintf("busy/%d", i%changedFiles)), 0o600))
+		_, err := busy[i%changedFiles].WriteAt([]byte("x"), 0)
+		must(s.t, err)
 	}
 	must(s.t, os.Remove(filepath.Join(s.share, "1/0/0/file-0")))
 	must(s.t, os.Rename(filepath.Join(s.share, "2"), filepath.Join(s.share, "found")))

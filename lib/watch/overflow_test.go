@@ -38,14 +38,21 @@ func stall(k *stalled) func(w *watched) {
 	}
 }
 
-// overflow makes the kernel lose what do does, and all that is reported until it was found.
-func (w *watched) overflow(k *stalled, do func()) {
+// overflow makes the kernel lose what do does. late: it is found so late that its date is not a date of this moment any more.
+func (w *watched) overflow(k *stalled, late bool, do func()) {
 	w.t.Helper()
 	before := w.watcher.Counts().Overflows
 	k.hold.Lock()
-	noise := filepath.Join(w.share, "noise")
-	for i := range 2*setting(queueSetting) + 1000 { // the kernel joins equal events, so there are two names
-		must(w.t, os.Chmod(filepath.Join(noise, fmt.Sprint(i%2)), 0o600))
+	var noise [2]*os.File // the kernel joins equal events, so there are two files
+	for i := range noise {
+		f, err := os.OpenFile(filepath.Join(w.share, "noise", fmt.Sprint(i)), os.O_WRONLY, 0)
+		must(w.t, err)
+		defer f.Close()
+		noise[i] = f
+	}
+	for i := range 2*setting(queueSetting) + 1000 {
+		_, err := noise[i%2].WriteAt([]byte("x"), 0)
+		must(w.t, err)
 		if i == 0 {
 			eventually(w.t, func() error {
 				k.mu.Lock()
@@ -58,6 +65,9 @@ func (w *watched) overflow(k *stalled, do func()) {
 		}
 	}
 	do()
+	if late {
+		w.past(0)
+	}
 	k.hold.Unlock()
 	eventually(w.t, func() error {
 		if w.watcher.Counts().Overflows == before {
@@ -70,17 +80,23 @@ func (w *watched) overflow(k *stalled, do func()) {
 // coarse is more than the tick by which the kernel dates files.
 const coarse = 50 * time.Millisecond
 
-// quiet makes all that was there before older than what is lost from now on, the margin included.
-func (w *watched) quiet() {
-	w.sh("mkdir -p noise; touch noise/0 noise/1")
-	w.barrier()
+// past waits until what happened before is older than the margin, by so many nanoseconds.
+func (w *watched) past(more int64) {
+	w.t.Helper()
 	done := now().Wall
 	eventually(w.t, func() error {
-		if now().since()-int64(idle) <= done+int64(coarse) {
+		if now().since()-more <= done {
 			return errors.New("the clock stands still")
 		}
 		return nil
 	})
+}
+
+// quiet makes all that was there before older than what is lost from now on, the margin included.
+func (w *watched) quiet() {
+	w.sh("mkdir -p noise; touch noise/0 noise/1")
+	w.barrier()
+	w.past(int64(idle + coarse))
 }
 
 // What was lost is found by its date: no more than that, and all of it. New directories are watched, and barriers are not lost.
@@ -88,12 +104,12 @@ func TestOverflow(t *testing.T) {
 	var k stalled
 	w := newWatched(t, func(w *watched) {
 		stall(&k)(w)
-		w.sh("mkdir -p a/b/c a/x/y old/deep plain many leaf moving/in/here; touch a/file a/b/file a/b/c/file plain/f plain/g leaf/gone leaf/stays moving/in/here/f; for i in $(seq 200); do echo $i > many/$i; done")
+		w.sh("mkdir -p a/b/c a/x/y old/deep plain many leaf moving/in/here carried/deep; touch a/file a/b/file a/b/c/file plain/f plain/g leaf/gone leaf/stays moving/in/here/f; for i in $(seq 200); do echo $i > many/$i; done")
 	})
 	w.barrier()
 	w.quiet()
-	w.overflow(&k, func() {
-		w.sh("echo x >> a/b/c/file; chmod 600 plain/f; rm a/file leaf/gone; mkdir -p new/er/dir; echo x > new/er/dir/f; rm -r old; mv moving/in a/in; mv a/x moving/x; touch .hafs-tmp.cookie.lost; ln -s g plain/s")
+	w.overflow(&k, true, func() {
+		w.sh("echo x >> a/b/c/file; chmod 600 plain/f; rm a/file leaf/gone; mkdir -p new/er/dir; echo x > new/er/dir/f; rm -r old; mv moving/in a/in; mv a/x moving/x; mkdir brand; mv carried brand; mkdir brand/carried/deep/added; touch .hafs-tmp.cookie.lost; ln -s g plain/s")
 	})
 	reported := w.barrier()
 	for _, path := range []string{"a/b/c/file", "plain/f", "plain/s", "a/file", "leaf/gone", "new/er/dir/f", "old", "moving/in", "a/in/here/f", "a/x", "moving/x/y"} {
@@ -109,9 +125,9 @@ func TestOverflow(t *testing.T) {
 	if !slices.Contains(reported, change.Change{Kind: change.Barrier, Path: "lost"}) {
 		t.Errorf("a barrier was lost: %v", reported)
 	}
-	w.sh("rm .hafs-tmp.cookie.lost; for d in new/er/dir a/in/here moving/x/y a/b/c leaf; do echo x > $d/after; done")
+	w.sh("rm .hafs-tmp.cookie.lost; for d in new/er/dir brand/carried/deep/added a/in/here moving/x/y a/b/c leaf; do echo x > $d/after; done")
 	reported = w.barrier()
-	for _, path := range []string{"new/er/dir/after", "a/in/here/after", "moving/x/y/after", "a/b/c/after", "leaf/after"} {
+	for _, path := range []string{"new/er/dir/after", "brand/carried/deep/added/after", "a/in/here/after", "moving/x/y/after", "a/b/c/after", "leaf/after"} {
 		if !slices.Contains(reported, change.Change{Kind: change.Look, Path: path}) {
 			t.Errorf("not told of %s: %v", path, reported)
 		}
@@ -134,7 +150,7 @@ func TestFileLostBeforeItsDirectoryIsListed(t *testing.T) {
 		return nil
 	})
 	k.hold.Unlock()
-	w.overflow(&k, func() { w.sh("rm plain/f") })
+	w.overflow(&k, false, func() { w.sh("rm plain/f") })
 	if reported := w.barrier(); !told(reported, "plain/f") {
 		t.Errorf("not told of plain/f: %v", reported)
 	}
@@ -153,7 +169,7 @@ func TestOverflowWithClockSetBack(t *testing.T) {
 		w.sh("mkdir noise; touch noise/0 noise/1")
 	})
 	w.barrier()
-	w.overflow(&k, func() { w.sh("mkdir -p deep/er; touch -d 2001-01-01 g") })
+	w.overflow(&k, false, func() { w.sh("mkdir -p deep/er; touch -d 2001-01-01 g") })
 	if reported := w.barrier(); !slices.Contains(reported, change.Change{Kind: change.Rescan, Path: "."}) {
 		t.Errorf("no rescan of everything: %v", reported)
 	}

@@ -104,6 +104,36 @@ func TestRaces(t *testing.T) {
 	}
 }
 
+// What is read only when all is over tells of names that lead elsewhere by then.
+func TestEventsThatAreOld(t *testing.T) {
+	for do, reach := range map[string][]string{
+		"mkdir -p d/n/a; mv d z":                                    {"z/n/a", "z/e"},
+		"mkdir -p d/n/a; mv d z; mkdir -p d/n/double":               {"z/n/a", "z/e", "d/n/double"},
+		"mkdir -p d/e/n; mv d/e .; mv d e":                          {"e/n", "e/d"},
+		"mkdir -p d/n; mv d ../out; mkdir -p d/n/a; mv ../out d/in": {"d/n/a", "d/in/n", "d/in/e"},
+		"mkdir -p d/n/a; mv d x; mv x y; mv y d":                    {"d/n/a", "d/e"},
+		"mkdir -p d/n; rm -r d; mkdir -p d/n/a":                     {"d/n/a"},
+		"mkdir -p d/n/a; mv d/n n; mv d n/a; mv n/a/d x; mv n x/e":  {"x/e/n/a", "x/e"},
+	} {
+		t.Run(strings.ReplaceAll(do, "/", "|"), func(t *testing.T) {
+			t.Parallel()
+			var k stalled
+			w := newWatched(t, func(w *watched) {
+				w.watcher.Open = func() (kernel Kernel, err error) {
+					k.inotify, err = openInotify(waitingBytes)
+					return &k, err
+				}
+			})
+			w.barrier()
+			k.hold.Lock()
+			w.sh(do)
+			k.hold.Unlock()
+			w.barrier()
+			w.reach(reach...)
+		})
+	}
+}
+
 // reach says that what is made in directories is seen, under its path.
 func (w *watched) reach(directories ...string) {
 	w.t.Helper()
