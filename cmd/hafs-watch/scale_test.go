@@ -33,7 +33,7 @@ type scaled struct {
 	t     *testing.T
 	share string
 	cmd   *exec.Cmd
-	log   bytes.Buffer
+	log   string // the file of its log
 	lines chan string
 }
 
@@ -57,7 +57,7 @@ func TestScale(t *testing.T) {
 	s.overflow()
 	must(t, s.cmd.Process.Signal(syscall.SIGTERM))
 	if err := s.cmd.Wait(); err != nil {
-		t.Errorf("%v: %s", err, s.log.String())
+		t.Errorf("%v: %s", err, s.read())
 	}
 }
 
@@ -108,7 +108,11 @@ func (s *scaled) touch(path string) {
 
 func (s *scaled) start() {
 	s.cmd = exec.Command("hafs-watch", "--share", s.share, "--settle", "0s")
-	s.cmd.Stderr = &s.log
+	s.log = filepath.Join(s.t.TempDir(), "log")
+	log, err := os.Create(s.log)
+	must(s.t, err)
+	defer log.Close()
+	s.cmd.Stderr = log
 	out, err := s.cmd.StdoutPipe()
 	must(s.t, err)
 	must(s.t, s.cmd.Start())
@@ -121,6 +125,12 @@ func (s *scaled) start() {
 	}()
 }
 
+func (s *scaled) read() string {
+	text, err := os.ReadFile(s.log)
+	must(s.t, err)
+	return string(text)
+}
+
 // until waits for a line, and returns those before it.
 func (s *scaled) until(want string) (before []string) {
 	s.t.Helper()
@@ -129,7 +139,7 @@ func (s *scaled) until(want string) (before []string) {
 		select {
 		case line, more := <-s.lines:
 			if !more {
-				s.t.Fatalf("ended before %q: %s", want, s.log.String())
+				s.t.Fatalf("ended before %q: %s", want, s.read())
 			}
 			if line == want {
 				return before
@@ -189,8 +199,8 @@ func (s *scaled) overflow() {
 	if strings.Contains(all, "\nrescan .\n") || len(lines) > 4*changedFiles {
 		s.t.Errorf("%d lines; all is to be compared: %v", len(lines), strings.Contains(all, "\nrescan .\n"))
 	}
-	if !strings.Contains(s.log.String(), "the kernel lost events") {
-		s.t.Errorf("no events were lost: %s", s.log.String())
+	if !strings.Contains(s.read(), "the kernel lost events") {
+		s.t.Errorf("no events were lost: %s", s.read())
 	}
 }
 

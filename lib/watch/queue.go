@@ -79,6 +79,10 @@ func (w *Watcher) begin(directories int) {
 }
 
 func (w *Watcher) checkWatches(used int) {
+	if used <= w.watches {
+		return
+	}
+	w.watches = used
 	if limit := setting(watchesSetting); w.gauge.short(used, limit) {
 		w.Log.Warn().Int("watches", used).Int(watchesSetting, limit).
 			Msg("watches run short; when there are no more, watching ends: raise the limit")

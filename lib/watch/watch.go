@@ -37,6 +37,7 @@ type Watcher struct {
 	counts  Counts
 	turned  time.Time
 	gauge   gauge
+	watches int // most so far
 	wake    chan struct{}
 	hurry   chan struct{}
 }
