@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"slices"
-	"strings"
 
 	"hafs/lib/change"
 	"hafs/lib/mirror/tree"
@@ -125,7 +124,7 @@ func names(root *tree.Root, path string, e *change.Entry) ([]string, error) {
 	}
 	defer d.Close()
 	all, err := d.List()
-	return slices.DeleteFunc(all, func(n string) bool { return strings.HasPrefix(n, change.TemporaryPrefix) }), err
+	return slices.DeleteFunc(all, func(n string) bool { return change.Own(path, n) }), err
 }
 
 func (c Comparison) compare(path string, share, against *change.Entry, read bool) (change.Kind, error) {

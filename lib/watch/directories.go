@@ -142,6 +142,9 @@ func (d *directories) leave(n *node) {
 // placeAt is place in a directory that is open. fresh: a directory is there that was not watched before. aloud: say that all below a
 // directory that has come here must be compared.
 func (d *directories) placeAt(dir int, parent *node, name string, aloud bool) (fresh bool, err error) {
+	if parent == d.top && name == change.Trash {
+		return false, nil
+	}
 	fd, err := openDirectory(dir, name)
 	if err != nil {
 		return false, err

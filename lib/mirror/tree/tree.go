@@ -127,6 +127,9 @@ func (r *Root) Dir(path string) (*Dir, error) {
 	if err == unix.ELOOP { // a symbolic link on the way: for whoever asks there is no such directory
 		err = unix.ENOTDIR
 	}
+	if err == unix.EXDEV { // it was moved out of the root on the way
+		err = unix.ENOENT
+	}
 	if err != nil {
 		return nil, r.fail("open directory", path, err)
 	}
