@@ -25,6 +25,7 @@ func TestWhatAReplicaHolds(t *testing.T) {
 	text, err := os.ReadFile("testdata/fidelity/rows.txt")
 	must(t, err)
 	needXattrs(t)
+	t.Parallel()
 	worlds(t, func(t *testing.T, w *world) {
 		for _, row := range strings.Split(string(text), "\n== ")[1:] {
 			name, script, _ := strings.Cut(row, "\n")
