@@ -30,6 +30,8 @@ const (
 type Change struct {
 	Kind Kind
 	Path string
+	// Waited: somebody waits until the change is on the disks of replicas. It is no part of the line.
+	Waited bool
 }
 
 const (
@@ -59,7 +61,7 @@ func Parse(line string) (Change, error) {
 	if err != nil {
 		return Change{}, fmt.Errorf("change %q: %w", line, err)
 	}
-	return Change{Kind(kind), path}, nil
+	return Change{Kind: Kind(kind), Path: path}, nil
 }
 
 func check(kind Kind, path string) error {

@@ -27,7 +27,7 @@ func FuzzWrite(f *testing.F) {
 		if CheckPath(path) != nil {
 			return
 		}
-		c := Change{Look, path}
+		c := Change{Kind: Look, Path: path}
 		for _, b := range []byte(c.String()) {
 			if b == '\n' || b == 0 {
 				t.Fatalf("%q is written as %q", path, c)
@@ -75,12 +75,12 @@ func TestSetAgainstLog(t *testing.T) {
 		for range 60 {
 			if rnd.IntN(3) > 0 {
 				number++
-				c := Change{Look, paths[rnd.IntN(len(paths))]}
+				c := Change{Kind: Look, Path: paths[rnd.IntN(len(paths))]}
 				switch rnd.IntN(8) {
 				case 0:
 					c.Kind = Rescan
 				case 1:
-					c = Change{Barrier, "x"}
+					c = Change{Kind: Barrier, Path: "x"}
 				}
 				s.Add(number, c)
 				open = append(open, report{number, c})

@@ -159,7 +159,7 @@ func TestSet(t *testing.T) {
 		case "limit":
 			s = &Set{Limit: number}
 		case "add":
-			if collapsed := s.Add(uint64(number), Change{Kind(words[2]), words[3]}); collapsed != (want == "collapsed") {
+			if collapsed := s.Add(uint64(number), Change{Kind: Kind(words[2]), Path: words[3]}); collapsed != (want == "collapsed") {
 				t.Errorf("collapsed: %v", collapsed)
 			}
 		case "take":

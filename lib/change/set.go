@@ -9,8 +9,8 @@ type Set struct {
 	Limit int // paths; more than these become one rescan
 
 	items  []item
-	paths  map[string]struct{} // of items that are neither rescans nor barriers
-	scans  map[string]struct{} // directories of the rescans in items
+	paths  map[string]bool // of items that are neither rescans nor barriers; true: waited for
+	scans  map[string]bool // directories of the rescans in items; true: waited for
 	latest uint64
 }
 
@@ -25,20 +25,21 @@ func (s *Set) Len() int { return len(s.items) }
 // Add reports a change; number grows with every report. It returns true when the limit made the set give up its details.
 func (s *Set) Add(number uint64, c Change) bool {
 	if s.paths == nil {
-		s.paths, s.scans = map[string]struct{}{}, map[string]struct{}{}
+		s.paths, s.scans = map[string]bool{}, map[string]bool{}
 	}
 	s.latest = number
 	switch {
 	case c.Kind == Barrier:
-	case s.covered(c.Path):
+	case s.covered(c.Path, c.Waited):
 		return false
 	case c.Kind == Rescan:
-		s.scans[c.Path] = struct{}{}
+		s.scans[c.Path] = c.Waited
 	default:
-		if _, known := s.paths[c.Path]; known {
+		if waited, known := s.paths[c.Path]; known {
+			s.paths[c.Path] = waited || c.Waited
 			return false
 		}
-		s.paths[c.Path] = struct{}{}
+		s.paths[c.Path] = c.Waited
 	}
 	s.items = append(s.items, item{c, number})
 	if s.Limit > 0 && len(s.paths) > s.Limit {
@@ -51,13 +52,14 @@ func (s *Set) Add(number uint64, c Change) bool {
 // Cover says that everything up to a number will be dealt with in another way.
 func (s *Set) Cover(number uint64) { s.latest = max(s.latest, number) }
 
-// covered says whether a rescan that is waiting will come past the path anyway.
-func (s *Set) covered(path string) bool {
+// covered says whether a rescan that is waiting will come past the path anyway, and is then waited for instead of it.
+func (s *Set) covered(path string, wait bool) bool {
 	if len(s.scans) == 0 {
 		return false
 	}
 	for {
-		if _, scanned := s.scans[path]; scanned {
+		if waited, scanned := s.scans[path]; scanned {
+			s.scans[path] = waited || wait
 			return true
 		}
 		if path == "." {
@@ -87,10 +89,10 @@ func (s *Set) collapse() {
 			around, first = dir, false
 		}
 	}
-	s.items = append([]item{{Change{Rescan, around}, s.items[0].number}}, barriers...)
+	s.items = append([]item{{Change{Kind: Rescan, Path: around}, s.items[0].number}}, barriers...)
 	clear(s.paths)
 	clear(s.scans)
-	s.scans[around] = struct{}{}
+	s.scans[around] = true
 }
 
 // Take removes up to limit changes from the front (0: all). Paths that a rescan among them comes past are left out. The number it
@@ -101,13 +103,16 @@ func (s *Set) Take(limit int) ([]Change, uint64) {
 		n = limit
 	}
 	taken, rest := s.items[:n], slices.Clone(s.items[n:])
-	for _, it := range taken {
-		switch it.change.Kind {
+	for i := range taken {
+		c := &taken[i].change
+		switch c.Kind {
 		case Rescan:
-			delete(s.scans, it.change.Path)
+			c.Waited = s.scans[c.Path]
+			delete(s.scans, c.Path)
 		case Barrier:
 		default:
-			delete(s.paths, it.change.Path)
+			c.Waited = s.paths[c.Path]
+			delete(s.paths, c.Path)
 		}
 	}
 	changes := make([]Change, 0, n)
@@ -127,17 +132,20 @@ func (s *Set) Take(limit int) ([]Change, uint64) {
 }
 
 func withoutCovered(items []item) []Change {
-	scans := Set{scans: map[string]struct{}{}}
+	scans := Set{scans: map[string]bool{}}
 	for _, it := range items {
 		if it.change.Kind == Rescan {
-			scans.scans[it.change.Path] = struct{}{}
+			scans.scans[it.change.Path] = it.change.Waited
 		}
 	}
 	var changes []Change
 	for _, it := range items {
-		if it.change.Kind == Barrier || it.change.Kind == Rescan || !scans.covered(it.change.Path) {
+		if it.change.Kind == Barrier || it.change.Kind == Rescan || !scans.covered(it.change.Path, it.change.Waited) {
 			changes = append(changes, it.change)
 		}
+	}
+	for i, c := range changes {
+		changes[i].Waited = c.Waited || c.Kind == Rescan && scans.scans[c.Path]
 	}
 	return changes
 }

@@ -76,11 +76,15 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 	if !last || len(c.problems) > 0 {
 		position = nil
 	}
-	sent, err := s.make(ctx, g, position)
+	var durable []string
+	if last && !s.compared { // what was waited for may have come with an older session, or a part
+		durable = []string{"."}
+	}
+	sent, err := s.make(ctx, g, durable, position)
 	c.Sent += sent
 	if again := (vanishedName{}); errors.As(err, &again) {
 		if err = s.apply(ctx, again.looks()); err == nil && position != nil {
-			_, err = s.send(nil, position)
+			_, err = s.send(nil, durable, position)
 		}
 	}
 	if err != nil {

@@ -17,7 +17,7 @@ var ErrNoCopies = errors.New("no replica has a whole copy, and without one nothi
 // It does not wait for the kernel to tell of the change, which hafs-watch then does as well; that second report costs one look.
 func (m *Mirror) Settle(ctx context.Context, paths []string, atLeast int) error {
 	m.mu.Lock()
-	m.look(paths)
+	m.look(paths, true)
 	number := m.number
 	for {
 		advanced := m.advanced
@@ -41,14 +41,14 @@ func (m *Mirror) Settle(ctx context.Context, paths []string, atLeast int) error 
 // ReportAll reports paths as changed.
 func (m *Mirror) ReportAll(paths []string) {
 	m.mu.Lock()
-	m.look(paths)
+	m.look(paths, false)
 	m.mu.Unlock()
 }
 
 // look reports paths; with m.mu held.
-func (m *Mirror) look(paths []string) {
+func (m *Mirror) look(paths []string, waited bool) {
 	for _, path := range paths {
-		m.add(change.Change{Kind: change.Look, Path: path})
+		m.add(change.Change{Kind: change.Look, Path: path, Waited: waited})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -26,7 +27,7 @@ type Stream struct {
 	Self       string        // this server
 	Generation func() uint64 // of the record this server acts in; nil: none
 	Unmarked   bool          // allow that neither side has a marker
-	Sync       bool          // sync files before they get their names, unless there are more than syncFiles at once
+	Sync       bool          // what somebody waits for is on the replica's disk before it counts
 	Through    func() bool   // when it says so a batch is done only when the replicas of this one have it too
 	Deletes    *DeleteBudget // nil: no limit
 	Parts      Parts         // of a comparison of everything; zero: defaults
@@ -220,7 +221,7 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		_, err := s.make(ctx, g, position)
+		_, err := s.make(ctx, g, durable(changes), position)
 		if again := (vanishedName{}); errors.As(err, &again) && rounds < maxRounds {
 			rounds++
 			changes = again.looks()
@@ -258,7 +259,7 @@ func (s *Stream) gathering() *far {
 
 // make makes the replica like the share at the pairs, and has the position noted if all of it succeeds. It returns how many bytes of content
 // were sent.
-func (s *Stream) make(ctx context.Context, g *far, position *stream.Position) (int64, error) {
+func (s *Stream) make(ctx context.Context, g *far, durable []string, position *stream.Position) (int64, error) {
 	steps := Plan(g.pairs, g.fidelity, g.incomplete)
 	if s.Show != nil {
 		for _, step := range steps {
@@ -279,15 +280,38 @@ func (s *Stream) make(ctx context.Context, g *far, position *stream.Position) (i
 	if len(g.problems) > 0 {
 		position = nil // what could not be read is not on the replica
 	}
-	if len(steps) == 0 && position == nil {
+	if len(steps) == 0 && position == nil && len(durable) == 0 {
 		return 0, nil
 	}
-	return s.send(steps, position)
+	return s.send(steps, durable, position)
 }
 
-// send sends steps as one batch and waits until they are done.
-func (s *Stream) send(steps []Step, position *stream.Position) (int64, error) {
-	batch, err := s.session.Begin(s.Sync && count(steps, Write) <= syncFiles)
+// maxDurable is how many paths are named in one batch; the longest would just fit into a frame.
+const maxDurable = 200
+
+// durable are the paths that somebody waits for; ".": everything.
+func durable(changes []change.Change) []string {
+	var paths []string
+	for _, c := range changes {
+		switch {
+		case c.Kind == change.Barrier, c.Waited && c.Kind == change.Rescan:
+			return []string{"."}
+		case c.Waited:
+			paths = append(paths, c.Path)
+		}
+	}
+	if len(paths) > maxDurable {
+		return []string{"."}
+	}
+	return paths
+}
+
+// send sends steps as one batch and waits until they are done, and what is to be durable is.
+func (s *Stream) send(steps []Step, durable []string, position *stream.Position) (int64, error) {
+	if !s.Sync || count(steps, Write) > syncFiles && slices.Contains(durable, ".") {
+		durable = nil
+	}
+	batch, err := s.session.Begin(durable...)
 	if err != nil {
 		return 0, err
 	}

@@ -238,7 +238,7 @@ func TestRefusedWhileSending(t *testing.T) {
 			s := w.stream(receiver)
 			defer s.Close()
 			must(t, s.Apply(t.Context(), nil))
-			batch, err := s.session.Begin(false)
+			batch, err := s.session.Begin()
 			start := time.Now()
 			for n := 0; err == nil && time.Since(start) < 10*time.Second; n++ {
 				if err = send(batch); n == 10 {

@@ -122,7 +122,7 @@ func TestOnlyWhoFeedsThisServerIsLetIn(t *testing.T) {
 	next.Generation, next.FS.Name = 8, "M3"
 	next.Servers[0].Status, next.Servers[3].Status = record.Failed, record.Active
 	must(t, d.store.Install(next))
-	b, err := s.Begin(false)
+	b, err := s.Begin()
 	must(t, err)
 	if _, err := b.End(nil); !errors.As(err, &refused) || !strings.Contains(refused.Reason, "L1 does not feed W3") {
 		t.Errorf("a deposed file sharing server: %v", err)

@@ -179,6 +179,7 @@ func (s *serving) move(body []byte) error {
 		p = problem(err)
 	}
 	if moved {
+		s.unsynced.moved(step.From, step.Path)
 		if err := s.passed([]string{step.From, step.Path}); err != nil {
 			return err
 		}

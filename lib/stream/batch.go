@@ -15,10 +15,11 @@ type Batch struct {
 	steps   int
 }
 
-// Begin begins a batch. sync: files are on disk before they get their names.
-func (s *Session) Begin(sync bool) (*Batch, error) {
+// Begin begins a batch. Before it is answered what is at the durable paths is on the disk, and what was brought there in batches before; "." stands for
+// all of it.
+func (s *Session) Begin(durable ...string) (*Batch, error) {
 	s.full = false
-	return &Batch{session: s}, s.write(kindBegin, appendBool(nil, sync))
+	return &Batch{session: s}, s.write(kindBegin, appendPaths(nil, false, durable))
 }
 
 // Step sends a step and returns its number.

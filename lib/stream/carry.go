@@ -16,7 +16,7 @@ import (
 // carrying is a batch that is being carried out. Small files are written side by side; before any other step they are waited for.
 type carrying struct {
 	*serving
-	sync   bool
+	wanted map[string]bool // paths that are to be on the disk before the answer; ".": all
 	steps  int
 	paths  []string  // that steps were about
 	asked  time.Time // when it was last made sure that the batch may go on
@@ -31,10 +31,13 @@ type carrying struct {
 }
 
 func (s *serving) batch(body []byte) error {
-	c := cutter{rest: body}
-	b := &carrying{serving: s, sync: c.bool(), asked: time.Now()}
-	if err := c.end(); err != nil {
+	durable, _, err := cutPaths(body)
+	if err != nil {
 		return err
+	}
+	b := &carrying{serving: s, wanted: map[string]bool{}, asked: time.Now()}
+	for _, path := range durable {
+		b.wanted[path] = true
 	}
 	workers := s.Workers
 	if workers == 0 {
@@ -87,10 +90,8 @@ func (b *carrying) end(body []byte) error {
 	if err != nil {
 		return err
 	}
-	if b.sync {
-		if err := b.syncNames(); err != nil {
-			b.result.fail(b.steps, err)
-		}
+	if err := b.syncWanted(); err != nil {
+		b.result.fail(b.steps, err)
 	}
 	if err := b.passed(b.paths); err != nil {
 		return err
@@ -104,22 +105,6 @@ func (b *carrying) end(body []byte) error {
 		}
 	}
 	return b.reply(kindResult, appendResult(nil, b.result))
-}
-
-// syncNames makes sure that the names in the directories of a batch outlive a loss of power; what is in files was synced before they got theirs.
-func (b *carrying) syncNames() error {
-	done := map[string]bool{}
-	for _, path := range b.paths {
-		dir, _ := change.Split(path)
-		if done[dir] {
-			continue
-		}
-		done[dir] = true
-		if err := b.root.SyncDirectory(dir); err != nil && !tree.Absent(err) {
-			return err
-		}
-	}
-	return nil
 }
 
 // step does one step. Its error ends the session; that the step failed is part of the result.
@@ -263,7 +248,7 @@ func (b *carrying) link(to *tree.Dir, name string, s Step) error {
 	temporary, err := to.MakeLink(from, file)
 	if err != nil && tree.NoLinks(err) {
 		b.Log.Warn().Err(err).Str("path", s.Path).Msg("this replica takes no hard links: each name gets a copy of its own")
-		temporary, err = b.copy(to, from, file)
+		temporary, err = b.copy(to, from, file, s.Path)
 	}
 	if err != nil {
 		return err
@@ -275,7 +260,7 @@ func (b *carrying) link(to *tree.Dir, name string, s Step) error {
 	return nil
 }
 
-func (b *carrying) copy(to, from *tree.Dir, file string) (string, error) {
+func (b *carrying) copy(to, from *tree.Dir, file, path string) (string, error) {
 	source, err := from.OpenFile(file)
 	if err != nil {
 		return "", err
@@ -285,7 +270,7 @@ func (b *carrying) copy(to, from *tree.Dir, file string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return to.WriteTemporary(e.Mode, b.sync, func(f *os.File) (*change.Entry, error) {
+	return to.WriteTemporary(e.Mode, b.durable(path), func(f *os.File) (*change.Entry, error) {
 		return e, tree.Copy(f, source)
 	})
 }

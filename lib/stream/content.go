@@ -20,7 +20,7 @@ func (b *carrying) write(s Step) error {
 		return err
 	}
 	defer to.Close()
-	temporary, err := to.WriteTemporary(s.Entry.Mode, b.sync, func(f *os.File) (*change.Entry, error) {
+	temporary, err := to.WriteTemporary(s.Entry.Mode, b.durable(s.Path), func(f *os.File) (*change.Entry, error) {
 		return s.Entry, tree.WriteAt(f, s.Data, 0)
 	})
 	if err != nil {
@@ -43,7 +43,7 @@ func (b *carrying) writeLarge(s Step) (err, lost error) {
 		return err, b.skipContent()
 	}
 	defer to.Close()
-	temporary, err := to.WriteTemporary(s.Entry.Mode, b.sync, func(f *os.File) (*change.Entry, error) {
+	temporary, err := to.WriteTemporary(s.Entry.Mode, b.durable(s.Path), func(f *os.File) (*change.Entry, error) {
 		if s.Blocks {
 			content.err = b.copyHashed(f, s.Path)
 		}

@@ -67,7 +67,7 @@ func file(content string) Step {
 // batch sends steps and demands that the result is without problem.
 func batch(t *testing.T, s *Session, ops []Op, steps []Step) Result {
 	t.Helper()
-	b, err := s.Begin(true)
+	b, err := s.Begin(".")
 	must(t, err)
 	for i, step := range steps {
 		if _, err := b.Step(ops[i], step); err != nil {
@@ -131,7 +131,7 @@ func TestNothingOutsideIsTouched(t *testing.T) {
 		for op := range lastOp + 1 {
 			r := newReceiver(t)
 			s := open(t, r)
-			b, err := s.Begin(false)
+			b, err := s.Begin()
 			must(t, err)
 			step := file("x")
 			step.Path, step.From = path, "f"
@@ -173,7 +173,7 @@ func TestNothingOutsideIsTouched(t *testing.T) {
 	for f, err := range s.List(Listing{Directory: "up", Sums: true}, nil) {
 		t.Errorf("listed %+v, %v", f, err)
 	}
-	b, err := s.Begin(false)
+	b, err := s.Begin()
 	must(t, err)
 	if blocks, err := b.Blocks("up/outside"); err != nil || len(blocks) > 0 {
 		t.Errorf("hashes %v, %v", blocks, err)
@@ -211,7 +211,7 @@ func TestReplicaThatVanishes(t *testing.T) {
 			r := newReceiver(t)
 			s := open(t, r)
 			must(t, vanish(r))
-			b, err := s.Begin(false)
+			b, err := s.Begin()
 			if err == nil {
 				step := file("x")
 				step.Path = "f"
@@ -245,7 +245,7 @@ func TestNewSessionTakesOver(t *testing.T) {
 		return nil
 	}
 	old := open(t, r)
-	b, err := old.Begin(false)
+	b, err := old.Begin()
 	must(t, err)
 	step := file("old")
 	step.Path = "f"
@@ -333,7 +333,7 @@ func TestLargeFiles(t *testing.T) {
 	s := open(t, r)
 	send := func(act func(b *Batch, e *change.Entry)) Result {
 		t.Helper()
-		b, err := s.Begin(false)
+		b, err := s.Begin()
 		must(t, err)
 		step := file(strings.Repeat("x", 1000))
 		step.Path, step.Data = "f", nil
@@ -419,7 +419,7 @@ func TestNoNameForAFileThatCouldNotBeWritten(t *testing.T) {
 	s := open(t, r)
 	write := file("new")
 	write.Path, write.Entry.Nlink = "a", 2
-	b, err := s.Begin(false)
+	b, err := s.Begin()
 	must(t, err)
 	_, err = b.Step(OpWrite, write)
 	must(t, err)
@@ -453,7 +453,7 @@ func TestBatchesArePassedOn(t *testing.T) {
 	t.Cleanup(func() { s.Close() })
 	answered := make(chan error, 1)
 	go func() {
-		b, err := s.Begin(true)
+		b, err := s.Begin(".")
 		if err == nil {
 			_, err = b.Step(OpDelete, Step{Path: "a"})
 		}
@@ -477,4 +477,61 @@ func TestBatchesArePassedOn(t *testing.T) {
 func named(path string, s Step) Step {
 	s.Path = path
 	return s
+}
+
+// What somebody waits for is on the disk before the answer, whichever batch brought it; nothing else is.
+func TestWhatIsWaitedForIsSynced(t *testing.T) {
+	r := newReceiver(t)
+	syncs := 0
+	r.Before = func(step string) error {
+		if step == "sync" {
+			syncs++
+		}
+		return nil
+	}
+	s := open(t, r)
+	for _, c := range []struct {
+		name    string
+		durable []string
+		ops     []Op
+		steps   []Step
+		syncs   int
+	}{
+		{"nobody waits", nil, []Op{OpMakeDirectory, OpWrite, OpWrite}, []Step{named("d", Step{Entry: &change.Entry{Kind: change.Directory}}), named("d/a", file("x")), named("b", file("x"))}, 0},
+		{"a new one", []string{"c"}, []Op{OpWrite, OpWrite}, []Step{named("c", file("x")), named("e", file("x"))}, 2}, // and its name
+		{"of a batch before", []string{"d/a"}, nil, nil, 2},
+		{"synced already", []string{"d/a", "c"}, nil, nil, 0},
+		{"a delete", []string{"c"}, []Op{OpDelete}, []Step{{Path: "c"}}, 1},
+		{"everything", []string{"."}, nil, nil, 4}, // b, d, e, and the directory they are in
+		{"nothing is left", []string{"."}, nil, nil, 0},
+	} {
+		syncs = 0
+		b, err := s.Begin(c.durable...)
+		must(t, err)
+		for i, step := range c.steps {
+			_, err := b.Step(c.ops[i], step)
+			must(t, err)
+		}
+		if result, err := b.End(nil); err != nil || result.Count > 0 || syncs != c.syncs {
+			t.Errorf("%s: %d syncs, not %d; %+v, %v", c.name, syncs, c.syncs, result, err)
+		}
+	}
+	batch(t, s, []Op{OpMakeDirectory}, []Step{named("d2", Step{Entry: &change.Entry{Kind: change.Directory}})})
+	b, err := s.Begin()
+	must(t, err)
+	_, err = b.Step(OpWrite, named("d/f", file("x")))
+	must(t, err)
+	_, err = b.End(nil)
+	must(t, err)
+	if moved, err := s.Move("d", "d2/d"); !moved || err != nil {
+		t.Fatal(moved, err)
+	}
+	syncs = 0
+	b, err = s.Begin("d2/d/f")
+	must(t, err)
+	_, err = b.End(nil)
+	must(t, err)
+	if syncs != 2 {
+		t.Errorf("moved meanwhile: %d syncs", syncs)
+	}
 }

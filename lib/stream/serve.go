@@ -37,9 +37,10 @@ type Receiver struct {
 	Workers        int                     // small files written side by side; 0: DefaultWorkers
 	Log            zerolog.Logger
 
-	mu      sync.Mutex
-	current *serving
-	told    sync.Map // namespaces of attributes that are not taken
+	mu       sync.Mutex
+	current  *serving
+	unsynced unsynced
+	told     sync.Map // namespaces of attributes that are not taken
 }
 
 // DefaultWorkers is how many syncs may be under way at once: the file system makes them one.

@@ -74,21 +74,29 @@ func (d *Dir) WriteTemporary(mode uint32, sync bool, fill func(*os.File) (*chang
 	return name, d.fail("write", name, err)
 }
 
-// SyncDirectory makes sure that the names in a directory outlive a loss of power.
-func (r *Root) SyncDirectory(path string) error {
-	d, err := r.Dir(path)
+// Sync makes sure that what is in a file, or the names in a directory, outlive a loss of power. Other things have nothing to sync.
+func (r *Root) Sync(path string) error {
+	dir, name := change.Split(path)
+	d, err := r.Dir(dir)
 	if err != nil {
 		return err
 	}
 	defer d.Close()
-	return d.fail("sync", ".", r.do("sync directory", func() error {
-		fd, err := unix.Openat(d.fd, ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	err = r.do("sync", func() error {
+		fd, err := unix.Openat(d.fd, name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+		if err == unix.ELOOP || err == unix.ENXIO {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
 		defer unix.Close(fd)
-		return unix.Fsync(fd)
-	}))
+		if err := unix.Fsync(fd); err != unix.EINVAL {
+			return err
+		}
+		return nil
+	})
+	return d.fail("sync", name, err)
 }
 
 // MakeSymlink makes a symbolic link under a temporary name. A plain one gets neither owner nor time.
