@@ -175,7 +175,7 @@ func (a *applying) write(to *tree.Dir, name string, s Step) error {
 	if err := to.Publish(temporary, name, s.Aside()); err != nil {
 		return err
 	}
-	a.journal.written(s.Path, copied, hash)
+	a.journal.written(s.Path, copied, hash, nil)
 	return nil
 }
 

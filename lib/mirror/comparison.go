@@ -226,6 +226,7 @@ func (c *Comparison) contentDiffers(g *far, o listed, f stream.Found) bool {
 	if err != nil || !isFile(now) || now.Ctime != o.entry.Ctime || now.Ino != o.entry.Ino {
 		return false
 	}
+	g.journal.distrust(o.path)
 	if len(c.Differed) < maxDiffered {
 		c.Differed = append(c.Differed, o.path)
 	} else if len(c.Differed) == maxDiffered {

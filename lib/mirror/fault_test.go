@@ -64,7 +64,9 @@ func (w *world) stopAt(t *testing.T, step string, forGood bool) {
 
 	w.sh(stateAfter)
 	armed.Store(true)
-	err := d.Apply(t.Context(), append([]change.Change{{Kind: change.Look, Path: "moved-2"}, {Kind: change.Look, Path: "moved-file-2"}}, everything...))
+	err := d.Apply(t.Context(), append([]change.Change{
+		{Kind: change.Look, Path: "moved-2"}, {Kind: change.Look, Path: "moved-file-2"}, {Kind: change.Look, Path: "f", Waited: true},
+	}, everything...))
 	if !struck.Load() {
 		t.Fatalf("the step %q was never made: this test proves nothing", step)
 	}

@@ -33,10 +33,11 @@ type seenName struct {
 type known struct {
 	size, mtime, ctime int64
 	id                 fileID
-	hash               uint64 // of the content that was written; 0: it was found equal without reading it
-	racy               bool   // it was read so soon after it changed that a later change may bear the same time
-	inode              uint64 // stands for the replica's file: names with the same number are one file there; 0: not known
-	round              uint32 // in which it was seen last
+	hash               uint64   // of the content that was written; 0: it was found equal without reading it
+	racy               bool     // it was read so soon after it changed that a later change may bear the same time
+	blocks             []uint64 // hashes of the blocks of a large file, as parts makes them; nil: not known
+	inode              uint64   // stands for the replica's file: names with the same number are one file there; 0: not known
+	round              uint32   // in which it was seen last
 }
 
 // folder is what was noted of one directory.
@@ -114,10 +115,11 @@ func (j *journal) get(path string, e *change.Entry) (k known, found, current boo
 }
 
 // written notes that the replica was given a new file, as it is in e.
-func (j *journal) written(path string, e *change.Entry, hash uint64) {
+func (j *journal) written(path string, e *change.Entry, hash uint64, blocks []uint64) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	k := state(e, hash)
+	k.blocks = blocks
 	j.inode++
 	k.inode = j.inode
 	j.put(path, k)
@@ -147,6 +149,26 @@ func (j *journal) put(path string, k known) {
 	f.files[name] = k
 }
 
+// blocks are the hashes of the blocks of a large file as the replica has it; nil: not known.
+func (j *journal) blocks(path string, replica *change.Entry) []uint64 {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if k, _ := j.look(path); replica != nil && replica.Kind == change.File && k.size == replica.Size && k.mtime == replica.Mtime {
+		return k.blocks
+	}
+	return nil
+}
+
+// distrust forgets what is in a file of the replica.
+func (j *journal) distrust(path string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if k, found := j.look(path); found {
+		k.hash, k.blocks = 0, nil
+		j.put(path, k)
+	}
+}
+
 // keep notes that only attributes of a file became as they are in e.
 func (j *journal) keep(path string, e *change.Entry) {
 	j.mu.Lock()
@@ -159,7 +181,7 @@ func (j *journal) keep(path string, e *change.Entry) {
 func (k known) still(e *change.Entry) known {
 	next := state(e, 0)
 	if k.size == e.Size && k.mtime == e.Mtime && k.id == identity(e) {
-		next.hash, next.inode = k.hash, k.inode
+		next.hash, next.blocks, next.inode = k.hash, k.blocks, k.inode
 	}
 	return next
 }

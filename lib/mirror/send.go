@@ -30,6 +30,7 @@ type note struct {
 	step   *Step
 	entry  *change.Entry
 	hash   uint64
+	blocks []uint64 // of a large file
 }
 
 // all sends all steps, one after the other; no answer is waited for. An error means that the session is over.
@@ -102,7 +103,7 @@ func (s *sending) write(step *Step, told stream.Step) error {
 			told.Entry, told.Data = e, small.data
 			s.bytes += int64(len(small.data))
 			number, err := s.batch.Step(stream.OpWrite, told)
-			s.notes = append(s.notes, note{number, step, e, hash})
+			s.notes = append(s.notes, note{number, step, e, hash, nil})
 			return err
 		}
 		if !errors.Is(err, errLarge) {
@@ -115,8 +116,11 @@ func (s *sending) write(step *Step, told stream.Step) error {
 
 // writeLarge sends a file in pieces, and only those the replica does not have if it has an older version.
 func (s *sending) writeLarge(file *os.File, step *Step, told stream.Step) (err error) {
+	awaitQuiet(file, s.progress)
 	parts := &parts{batch: s.batch}
-	if worthHashing(step) {
+	if parts.given = s.journal.blocks(step.Path, step.Replica); parts.given != nil {
+		told.Blocks, told.Old = true, step.Replica
+	} else if worthHashing(step) {
 		if parts.blocks, err = s.batch.Blocks(step.Path); err != nil {
 			return err
 		}
@@ -135,7 +139,7 @@ func (s *sending) writeLarge(file *os.File, step *Step, told stream.Step) (err e
 		s.problems = append(s.problems, err)
 		return s.batch.GiveUp()
 	}
-	s.notes = append(s.notes, note{number, step, e, hash})
+	s.notes = append(s.notes, note{number, step, e, hash, parts.sums})
 	return s.batch.Done(e)
 }
 
@@ -153,7 +157,7 @@ func (s *sending) noted(r stream.Result) {
 		case MakeDirectory:
 			s.journal.directory(path, n.entry)
 		case Write:
-			s.journal.written(path, n.entry, n.hash)
+			s.journal.written(path, n.entry, n.hash, n.blocks)
 		case MakeSymlink:
 			s.journal.same(path, n.entry)
 		case SetAttributes:

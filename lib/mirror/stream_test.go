@@ -321,6 +321,15 @@ func TestLargeFileIsSentInPart(t *testing.T) {
 			if sent.Load() > 600_000 {
 				t.Errorf("%d bytes were sent", sent.Load())
 			}
+			s.journal.distrust("large") // the next one has to ask for hashes
+			s.journal.distrust("another")
+			w.sh("printf q | dd of=large bs=1 seek=1500000 conv=notrunc status=none")
+			sent.Store(0)
+			must(t, s.Apply(t.Context(), everything))
+			w.same()
+			if sent.Load() > 600_000 {
+				t.Errorf("%d bytes were sent of a file that nothing is known of", sent.Load())
+			}
 		})
 	}
 }

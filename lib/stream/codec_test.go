@@ -98,7 +98,7 @@ func messages() map[kind][]any {
 		kindEnd:                          {(*Position)(nil), &Position{3, 1 << 60, true}},
 		kindResult:                       {Result{}, Result{Count: 30, Problems: []Problem{{"a", 0}, {"b", 28}}, Full: true, Failed: map[int]bool{0: true, 77: true}}},
 		kindStep + kind(OpWrite):         {Step{Path: "a/b", Aside: true, Entry: file, Data: []byte("content")}},
-		kindStep + kind(OpWriteLarge):    {Step{Path: "a/b", Blocks: true, Entry: file}},
+		kindStep + kind(OpWriteLarge):    {Step{Path: "a/b", Blocks: true, Entry: file}, Step{Path: "a/b", Blocks: true, Entry: file, Old: file}},
 		kindStep + kind(OpMakeDirectory): {Step{Path: "d", Entry: directory}},
 		kindStep + kind(OpSymlink):       {Step{Path: "l", Entry: link}},
 		kindStep + kind(OpAttributes):    {Step{Path: "l", Entry: link}},

@@ -31,7 +31,7 @@ func (b *carrying) write(s Step) error {
 
 var (
 	errGivenUp = errors.New("the sender cannot read it")
-	errChanged = errors.New("the file whose blocks were told is not there any more")
+	errChanged = errors.New("the file that the content was to begin with is not there any more")
 )
 
 // writeLarge makes a file from the frames that follow. They are all read, whatever happens to the file; only lost ends the session.
@@ -45,7 +45,7 @@ func (b *carrying) writeLarge(s Step) (err, lost error) {
 	defer to.Close()
 	temporary, err := to.WriteTemporary(s.Entry.Mode, b.durable(s.Path), func(f *os.File) (*change.Entry, error) {
 		if s.Blocks {
-			content.err = b.copyHashed(f, s.Path)
+			content.err = b.copyOld(f, s)
 		}
 		return content.receive(f)
 	})
@@ -67,9 +67,9 @@ func (b *carrying) writeLarge(s Step) (err, lost error) {
 	return to.Publish(temporary, name, s.Aside), nil
 }
 
-// copyHashed begins with the content that the sender knows the hashes of.
-func (b *carrying) copyHashed(f *os.File, path string) error {
-	old, err := b.root.OpenFile(path)
+// copyOld begins with the content that the sender knows.
+func (b *carrying) copyOld(f *os.File, s Step) error {
+	old, err := b.root.OpenFile(s.Path)
 	if err != nil {
 		return err
 	}
@@ -78,9 +78,12 @@ func (b *carrying) copyHashed(f *os.File, path string) error {
 	if err != nil {
 		return err
 	}
-	h := b.hashed
-	if h == nil || b.path != path || h.Ino != e.Ino || h.Dev != e.Dev || h.Size != e.Size || h.Mtime != e.Mtime || h.Ctime != e.Ctime {
-		return fmt.Errorf("%s: %w", path, errChanged)
+	same := s.Old != nil && s.Old.Ino == e.Ino && s.Old.Size == e.Size && s.Old.Mtime == e.Mtime
+	if h := b.hashed; s.Old == nil && h != nil && b.path == s.Path {
+		same = h.Ino == e.Ino && h.Dev == e.Dev && h.Size == e.Size && h.Mtime == e.Mtime && h.Ctime == e.Ctime
+	}
+	if !same {
+		return fmt.Errorf("%s: %w", s.Path, errChanged)
 	}
 	return tree.Copy(f, old)
 }

@@ -12,7 +12,7 @@ import (
 // unsynced are the paths that batches brought without a sync, because nobody waited for them. The kernel writes them back by itself within half a
 // minute; whoever waits for everything has them synced sooner, unless they are too many: syncing ten thousand files one by one takes longer than that.
 type unsynced struct {
-	mu     sync.Mutex
+	mu    sync.Mutex
 	paths map[string]bool
 }
 

@@ -38,8 +38,9 @@ type Step struct {
 	Path  string
 	From  string // of OpLink and of a move: the path of what is there now
 	Aside bool   // what has the name must first be taken out of the way: one of the two is a directory
-	// Blocks says that the content starts as that of the file of this name, whose hashes were asked for just before.
+	// Blocks says that the content starts as that of the file of this name: of Old, or if that is nil of the one whose hashes were asked for just before.
 	Blocks bool
+	Old    *change.Entry
 	Entry  *change.Entry // what is to be there
 	Data   []byte        // all of a small file's content; of a large one it follows
 }
@@ -74,7 +75,7 @@ func appendStep(b []byte, s Step) []byte {
 		flags |= flagBlocks
 	}
 	b = appendText(append(b, flags), s.Path)
-	return appendEntry(appendText(b, s.From), s.Entry)
+	return appendEntry(appendEntry(appendText(b, s.From), s.Entry), s.Old)
 }
 
 func cutStep(body []byte) (Step, error) {
@@ -87,7 +88,7 @@ func cutStep(body []byte) (Step, error) {
 	if s.From = c.text(); s.From != "" {
 		c.checked(s.From)
 	}
-	s.Entry = c.entry()
+	s.Entry, s.Old = c.entry(), c.entry()
 	s.Data = c.rest
 	return s, c.err
 }
