@@ -46,9 +46,9 @@ lint: tools ## Ansible syntax, ansible-lint, yamllint
 	yamllint .
 	ansible-lint --offline
 
-lab-up: tools dist ## start the nine guests and deploy them
+lab-up: tools dist ## start the nine guests and deploy them; EXAMINATION=500ms for another examination time
 	$(SUDO) env ANSIBLE_CONFIG=$(ANSIBLE_CONFIG) ansible-playbook playbooks/guests.yml
-	$(SUDO) env ANSIBLE_CONFIG=$(ANSIBLE_CONFIG) ansible-playbook -i inventory/lab playbooks/site.yml
+	$(SUDO) env ANSIBLE_CONFIG=$(ANSIBLE_CONFIG) ansible-playbook -i inventory/lab $(if $(EXAMINATION),-e hafs_examination_time=$(EXAMINATION)) playbooks/site.yml
 
 lab-down: build ## remove every trace of the guests
 	$(SUDO) $(LAB) down
@@ -62,9 +62,14 @@ demo: lab-up ## break and repair the paper's cluster; RUNS=10 for the paper's nu
 test: tools check lint lab-up ## every test: units, scripts, lint, and the scenarios of molecule/ on the nine guests, which stay up
 	$(SUDO) $(LAB) scenario
 
+FOR ?= 30m
+soak: EXAMINATION := 500ms
+soak: lab-up ## nothing fails for FOR=30m with an examination time of half a second: nobody may be called lost
+	$(SUDO) $(LAB) soak --for $(FOR)
+
 SEEDS ?= 2000
 SEED ?=
 sim: ## whole clusters in virtual time: make sim SEEDS=10000, or SEED=7 to be told one
 	go test ./lib/sim -run TestSeeds -count=1 -timeout=60m $(if $(SEED),-seed $(SEED) -v,-seeds $(SEEDS) -v)
 
-.PHONY: help build dist tools check sim lint lab-up lab-down guest-up demo test
+.PHONY: help build dist tools check sim lint lab-up lab-down guest-up demo test soak

@@ -43,6 +43,7 @@ type commands struct {
 	Break   breakCommand   `cmd:"" help:"Make guests fail while a client works, wait for the repair, and print what was measured."`
 	Move    moveCommand    `cmd:"" help:"Move the file sharing server's role while a client works; fail when an operation fails or a file is lost."`
 	Divide  divideCommand  `cmd:"" help:"Cut the network and heal it while clients work on both sides; fail when anything acknowledged is lost."`
+	Soak    soakCommand    `cmd:"" help:"Nothing fails: clients work for a long time, and no server may take another for dead."`
 	Demo    demoCommand    `cmd:"" help:"The paper's experiment: M2, W3 and L1 fail in turn; report, table and pictures."`
 	Report  reportCommand  `cmd:"" help:"Print the table of a report again."`
 

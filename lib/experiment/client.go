@@ -16,6 +16,7 @@ import (
 // client is a measuring client that runs on a guest.
 type client struct {
 	directory string // in the share, as FS and clients name it
+	log       string // on the guest
 	stop      func() ([]workload.Operation, error)
 }
 
@@ -34,18 +35,21 @@ func (b *Bench) Fill(ctx context.Context, on string, files, bytesEach int) error
 }
 
 func (b *Bench) startClient(ctx context.Context, on string) (*client, error) {
+	return b.startClientEvery(ctx, on, interval)
+}
+
+func (b *Bench) startClientEvery(ctx context.Context, on string, interval time.Duration) (*client, error) {
 	m, err := lab.Find(on)
 	if err != nil {
 		return nil, err
 	}
 	id := fmt.Sprintf("%s-%s-%d", clientWork, on, time.Now().UnixMilli())
-	c := &client{directory: "/system/" + id}
-	log := onGuest + "/" + id + ".jsonl"
+	c := &client{directory: "/system/" + id, log: onGuest + "/" + id + ".jsonl"}
 	working, end := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	var said bytes.Buffer
 	go func() {
-		status, err := b.Lab.Exec(working, m, []string{programOn, "client", "--directory", c.directory, "--log", log, "--interval", interval.String()},
+		status, err := b.Lab.Exec(working, m, []string{programOn, "client", "--directory", c.directory, "--log", c.log, "--interval", interval.String()},
 			lab.Streams{Out: &said, Err: &said})
 		if err == nil && status != 0 {
 			err = fmt.Errorf("exit status %d: %s", status, bytes.TrimSpace(said.Bytes()))
@@ -65,7 +69,7 @@ func (b *Bench) startClient(ctx context.Context, on string) (*client, error) {
 				err = fmt.Errorf("client on %s: %w", on, err)
 				return
 			}
-			ops, err = b.readLog(m, log)
+			ops, err = b.readLog(m, c.log)
 		})
 		return ops, err
 	}
