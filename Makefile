@@ -67,9 +67,20 @@ soak: EXAMINATION := 500ms
 soak: lab-up ## nothing fails for FOR=30m with an examination time of half a second: nobody may be called lost
 	$(SUDO) $(LAB) soak --for $(FOR)
 
+BENCH_LAB := $(CURDIR)/build/bench-lab
+bench-up: tools dist ## start nine more guests, which have the peers' packages, and deploy them
+	$(SUDO) env ANSIBLE_CONFIG=$(ANSIBLE_CONFIG) ansible-playbook -e @inventory/bench.yml playbooks/guests.yml
+	$(SUDO) env ANSIBLE_CONFIG=$(ANSIBLE_CONFIG) ansible-playbook -i inventory/lab -e @inventory/bench.yml playbooks/site.yml
+
+bench: bench-up ## measure HAFS beside its peers; BENCH="--subjects rsync,hafs-stream --work latency" for a part of it
+	$(SUDO) env HAFS_LAB_DIRECTORY=$(BENCH_LAB) $(LAB) bench $(BENCH)
+
+bench-down: build ## remove every trace of the guests of bench-up
+	$(SUDO) env HAFS_LAB_DIRECTORY=$(BENCH_LAB) $(LAB) down
+
 SEEDS ?= 2000
 SEED ?=
 sim: ## whole clusters in virtual time: make sim SEEDS=10000, or SEED=7 to be told one
 	go test ./lib/sim -run TestSeeds -count=1 -timeout=60m $(if $(SEED),-seed $(SEED) -v,-seeds $(SEEDS) -v)
 
-.PHONY: help build dist tools check sim lint lab-up lab-down guest-up demo test soak
+.PHONY: help build dist tools check sim lint lab-up lab-down guest-up demo test soak bench-up bench bench-down

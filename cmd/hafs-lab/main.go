@@ -17,7 +17,7 @@ import (
 
 // commands lists every subcommand; each group has a file of its own.
 type commands struct {
-	Dir   string `help:"Folder of the lab." default:"build/lab" type:"path"`
+	Dir   string `help:"Folder of the lab." default:"build/lab" type:"path" env:"HAFS_LAB_DIRECTORY"`
 	Netns string `help:"Network namespace for a lab that is new; by default one of its own, named after its folder."`
 
 	Up   upCommand   `cmd:"" help:"Make the lab whole: nine guests that answer. What runs is left alone."`
@@ -47,11 +47,13 @@ type commands struct {
 	Demo    demoCommand    `cmd:"" help:"The paper's experiment: M2, W3 and L1 fail in turn; report, table and pictures."`
 	Report  reportCommand  `cmd:"" help:"Print the table of a report again."`
 
+	Bench    benchCommand    `cmd:"" help:"Measure HAFS beside rsync, lsyncd, csync2, syncthing, unison, GlusterFS and keepalived."`
 	Exercise exerciseCommand `cmd:"" help:"Do to files what programs do, and compare all replicas after each exercise."`
 	Scenario scenarioCommand `cmd:"" help:"Run scenarios of molecule/ on the lab, one after the other."`
 
 	Client  clientCommand  `cmd:"" help:"On a guest: use the share like a program does, and log every operation."`
 	Fill    fillCommand    `cmd:"" help:"On a guest: write files of one size."`
+	Errand  errandCommand  `cmd:"" help:"On a guest: one step of the benchmark."`
 	Perform performCommand `cmd:"" help:"On a guest: do one exercise in a folder."`
 }
 

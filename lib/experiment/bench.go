@@ -29,6 +29,16 @@ type Bench struct {
 	Lab     *lab.Lab
 	Program string // this program, linked statically: it is the client on a guest
 	Client  string // the guest the client runs on
+
+	Interval time.Duration // from the start of one operation of the client to that of the next; 0: 20 ms, less than 0: no pause
+	Jitter   time.Duration // failures come up to so much later, by chance
+}
+
+func (b *Bench) interval() time.Duration {
+	if b.Interval == 0 {
+		return interval
+	}
+	return max(b.Interval, 0)
 }
 
 const (

@@ -20,6 +20,15 @@ type client struct {
 	stop      func() ([]workload.Operation, error)
 }
 
+// StartClient starts a measuring client in a directory that need not be HAFS's, and returns what tells it to end and gives its log.
+func (b *Bench) StartClient(ctx context.Context, on, directory string, interval time.Duration) (func() ([]workload.Operation, error), error) {
+	c, err := b.startClientIn(ctx, on, directory, fmt.Sprintf("%s-%s-%d", clientWork, on, time.Now().UnixMilli()), interval)
+	if err != nil {
+		return nil, err
+	}
+	return c.stop, nil
+}
+
 // Prepare puts this program on the guest where the client runs.
 func (b *Bench) Prepare(ctx context.Context, on string) error {
 	m, err := lab.Find(on)
@@ -35,16 +44,20 @@ func (b *Bench) Fill(ctx context.Context, on string, files, bytesEach int) error
 }
 
 func (b *Bench) startClient(ctx context.Context, on string) (*client, error) {
-	return b.startClientEvery(ctx, on, interval)
+	return b.startClientEvery(ctx, on, b.interval())
 }
 
 func (b *Bench) startClientEvery(ctx context.Context, on string, interval time.Duration) (*client, error) {
+	id := fmt.Sprintf("%s-%s-%d", clientWork, on, time.Now().UnixMilli())
+	return b.startClientIn(ctx, on, "/system/"+id, id, interval)
+}
+
+func (b *Bench) startClientIn(ctx context.Context, on, directory, id string, interval time.Duration) (*client, error) {
 	m, err := lab.Find(on)
 	if err != nil {
 		return nil, err
 	}
-	id := fmt.Sprintf("%s-%s-%d", clientWork, on, time.Now().UnixMilli())
-	c := &client{directory: "/system/" + id, log: onGuest + "/" + id + ".jsonl"}
+	c := &client{directory: directory, log: onGuest + "/" + id + ".jsonl"}
 	working, end := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	var said bytes.Buffer

@@ -3,6 +3,7 @@ package experiment
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -98,7 +99,11 @@ func (b *Bench) Trial(ctx context.Context, how How, second Second, names ...stri
 		return run, err
 	}
 	defer client.stop()
-	if err := pause(ctx, warmUp); err != nil {
+	warm := warmUp
+	if b.Jitter > 0 {
+		warm += rand.N(b.Jitter)
+	}
+	if err := pause(ctx, warm); err != nil {
 		return run, err
 	}
 	if run.FailedAt, run.gone, err = b.Break(ctx, how, names...); err != nil {

@@ -12,6 +12,7 @@ func (l *Lab) TablePath() string      { return l.path("guests.json") }
 func (l *Lab) KeyPath() string        { return l.path("ssh_key") }
 func (l *Lab) KnownHostsPath() string { return l.path("known_hosts") }
 func (l *Lab) SSHConfigPath() string  { return l.path("ssh_config") }
+func (l *Lab) SSHProgramPath() string { return l.path("ssh") }
 func (l *Lab) cutsPath() string       { return l.path("cuts.json") }
 func (l *Lab) lockPath() string       { return l.path("lock") }
 func (l *Lab) instancesPath() string  { return l.path("inotify-instances-before") }

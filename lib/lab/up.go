@@ -115,7 +115,7 @@ func (l *Lab) makeKey() error {
 	return os.WriteFile(l.KeyPath()+".pub", []byte(key.public), 0o644)
 }
 
-// saveAccess writes known_hosts and ssh_config.
+// saveAccess writes known_hosts, ssh_config and a program that is ssh inside the lab's network namespace, for Ansible.
 func (l *Lab) saveAccess() error {
 	var known strings.Builder
 	for _, m := range Members() {
@@ -126,6 +126,10 @@ func (l *Lab) saveAccess() error {
 		known.WriteString(knownHost(m, string(public)))
 	}
 	if err := os.WriteFile(l.KnownHostsPath(), []byte(known.String()), 0o644); err != nil {
+		return err
+	}
+	program := fmt.Sprintf("#!/bin/sh\nexec nsenter --net=%s ssh \"$@\"\n", l.netnsPath())
+	if err := os.WriteFile(l.SSHProgramPath(), []byte(program), 0o755); err != nil {
 		return err
 	}
 	return os.WriteFile(l.SSHConfigPath(), []byte(sshConfig(l.KeyPath(), l.KnownHostsPath())), 0o644)

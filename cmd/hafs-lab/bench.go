@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+
+	"hafs/lib/benchmark"
+	"hafs/lib/lab"
+)
+
+type benchCommand struct {
+	Subjects []string `help:"Only these subjects."`
+	Work     []string `help:"Only these kinds of work."`
+	Rounds   int      `help:"How often many and large files are copied." default:"1"`
+	Kills    int      `help:"How often the file sharing server is killed in the work kills." default:"5"`
+	Files    int      `help:"Files of a series of single ones." default:"200"`
+	Out      string   `help:"Folder for the report and the pictures." default:"build/bench" type:"path"`
+	Print    bool     `help:"Print the table of the last report again, and measure nothing."`
+}
+
+func (c *benchCommand) Help() string {
+	var subjects []string
+	for _, s := range benchmark.Subjects() {
+		subjects = append(subjects, s.Name())
+	}
+	return fmt.Sprintf(`On the guests of make bench-up.
+
+Subjects: %s.
+Work: %s.`, strings.Join(subjects, ", "), strings.Join(benchmark.Works(), ", "))
+}
+
+func (c *benchCommand) Run(ctx context.Context, l *lab.Lab) error {
+	if c.Print {
+		report, err := benchmark.LoadReport(c.Out + "/report.json")
+		if err != nil {
+			return err
+		}
+		return report.Print(os.Stdout)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	report, err := benchmark.Run(ctx, benchmark.NewField(l, self), benchmark.Options{Subjects: c.Subjects, Work: c.Work, Rounds: c.Rounds, Kills: c.Kills, Files: c.Files, Out: c.Out})
+	if err != nil {
+		return explain(ctx, l, err)
+	}
+	if err := report.Print(os.Stdout); err != nil {
+		return err
+	}
+	if n := len(report.Failures); n > 0 {
+		return fmt.Errorf("%d times a subject failed at its work", n)
+	}
+	return nil
+}

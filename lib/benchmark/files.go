@@ -1,0 +1,44 @@
+package benchmark
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+const bulkLimit = 180 * time.Second
+
+// files writes, renames and deletes a folder of many.
+func files(ctx context.Context, r *run, s Subject) error {
+	within := "--within=" + bulkLimit.String()
+	for round := range r.Rounds {
+		from, to := fmt.Sprintf("burst-%d", round), fmt.Sprintf("renamed-%d", round)
+		src := s.Source()
+		for _, step := range []struct {
+			what string
+			do   []string
+			wait func(Place) []string
+		}{
+			{"new", []string{"burst", src.Below(from)}, func(p Place) []string { return []string{"filled", within, p.Below(from)} }},
+			{"rename", []string{"rename", src.Below(from), src.Below(to)}, func(p Place) []string { return []string{"moved", within, p.Below(from), p.Below(to)} }},
+			{"delete", []string{"remove", src.Below(to)}, func(p Place) []string { return []string{"gone", within, p.Below(to)} }},
+		} {
+			if err := r.bulk(ctx, s, "files", step.what, step.do, step.wait); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// bulk measures one change of much.
+func (r *run) bulk(ctx context.Context, s Subject, work, what string, do []string, wait func(Place) []string) error {
+	c, err := r.change(ctx, s, do, wait)
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	r.add(s, work, what+", after the last call", "s", c.after(0))
+	r.add(s, work, what+", from the first call", "s", c.total(0))
+	r.add(s, work, what+", second replica after the last call", "s", c.after(1))
+	return nil
+}
