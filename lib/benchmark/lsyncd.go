@@ -15,7 +15,7 @@ func (*lsyncd) Settings() []string {
 	return []string{"default.rsyncssh", "delay 0", "ssh with ControlMaster", "the first replica runs one for the second"}
 }
 
-const lsyncdConfig = `settings { nodaemon = true, log = "Error", insist = true, maxProcesses = 1 }
+const lsyncdConfig = `settings { nodaemon = true, insist = true, maxProcesses = 1 }
 sync {
   default.rsyncssh, source = %q, host = "kept-%s", targetdir = %q, delay = 0,
   rsync = { archive = true, whole_file = false, inplace = false },

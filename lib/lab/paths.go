@@ -15,7 +15,6 @@ func (l *Lab) SSHConfigPath() string  { return l.path("ssh_config") }
 func (l *Lab) SSHProgramPath() string { return l.path("ssh") }
 func (l *Lab) cutsPath() string       { return l.path("cuts.json") }
 func (l *Lab) lockPath() string       { return l.path("lock") }
-func (l *Lab) instancesPath() string  { return l.path("inotify-instances-before") }
 func (l *Lab) netnsLink() string      { return l.path("netns") } // for those who do not read guests.json
 func (l *Lab) netnsPath() string      { return filepath.Join("/run/netns", l.Netns) }
 

@@ -10,7 +10,7 @@ const instances = 1024
 type facts struct {
 	Table, Key, Netns bool
 	Instances         int  // the machine's limit now
-	Raised            bool // by this lab
+	Raised            bool // by this lab or another, and no other is up
 	Made, Running     map[string]bool
 	Supervised        map[string]bool // its systemd-nspawn is there, perhaps without a guest
 }

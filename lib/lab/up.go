@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -91,7 +92,7 @@ func (l *Lab) facts() (facts, error) {
 		Table: exists(l.TablePath()),
 		Netns: exists(l.netnsPath()),
 		Made:  map[string]bool{}, Running: map[string]bool{}, Supervised: map[string]bool{},
-		Raised: exists(l.instancesPath()),
+		Raised: exists(instancesBefore) && !l.othersAreUp(),
 	}
 	if f.Instances, err = strconv.Atoi(strings.TrimSpace(string(text))); err != nil {
 		return facts{}, err
@@ -135,12 +136,23 @@ func (l *Lab) saveAccess() error {
 	return os.WriteFile(l.SSHConfigPath(), []byte(sshConfig(l.KeyPath(), l.KnownHostsPath())), 0o644)
 }
 
-const instancesFile = "/proc/sys/fs/inotify/max_user_instances"
+const (
+	instancesFile = "/proc/sys/fs/inotify/max_user_instances"
+	// instancesBefore holds the limit as it was before the first lab. It is the machine's, as the limit is: the lab that is taken down last
+	// restores it, not the one that raised it, under which others would stop watching.
+	instancesBefore = "/run/hafs-lab-inotify-instances"
+)
+
+// othersAreUp is whether there may be another lab on this machine: one that has a network namespace.
+func (l *Lab) othersAreUp() bool {
+	found, _ := os.ReadDir(filepath.Dir(l.netnsPath()))
+	return slices.ContainsFunc(found, func(e fs.DirEntry) bool { return e.Name() != l.Netns })
+}
 
 // raiseInstances raises the machine's limit of inotify instances, and notes what it was.
 func (l *Lab) raiseInstances(now int) error {
-	if !exists(l.instancesPath()) {
-		if err := os.WriteFile(l.instancesPath(), []byte(strconv.Itoa(now)+"\n"), 0o644); err != nil {
+	if !exists(instancesBefore) {
+		if err := os.WriteFile(instancesBefore, []byte(strconv.Itoa(now)+"\n"), 0o644); err != nil {
 			return err
 		}
 	}
@@ -148,7 +160,7 @@ func (l *Lab) raiseInstances(now int) error {
 }
 
 func (l *Lab) restoreInstances() error {
-	text, err := os.ReadFile(l.instancesPath())
+	text, err := os.ReadFile(instancesBefore)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	} else if err != nil {
@@ -157,5 +169,5 @@ func (l *Lab) restoreInstances() error {
 	if err := os.WriteFile(instancesFile, text, 0); err != nil {
 		return err
 	}
-	return os.Remove(l.instancesPath())
+	return os.Remove(instancesBefore)
 }

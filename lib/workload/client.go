@@ -28,6 +28,8 @@ const (
 	hangPatience = time.Second
 	syncPause    = time.Second
 	replaceEvery = 5
+	// failPause is the least from one operation that fails to the next: a client without a pause whose share is gone would do nothing but log.
+	failPause = 20 * time.Millisecond
 )
 
 // Run works until ctx ends. Every operation is in the log by the time the next one starts; the log is synced once a second, beside
@@ -63,7 +65,11 @@ func (c *Client) Run(ctx context.Context) error {
 		}
 		c.learn(o)
 		turn = c.following(turn)
-		pause(ctx, time.Until(started.Add(c.Interval)))
+		wait := c.Interval
+		if o.Outcome == Failed {
+			wait = max(wait, failPause)
+		}
+		pause(ctx, time.Until(started.Add(wait)))
 	}
 	return log.Sync()
 }
