@@ -201,9 +201,17 @@ func (f *Field) watch(ctx context.Context, on string, arguments ...string) (func
 	if line, err := lines.ReadString('\n'); err != nil || line != errand.Ready+"\n" {
 		return nil, fmt.Errorf("%s on %s: %w", arguments[0], on, errors.Join(err, <-ended))
 	}
+	// Read as it comes: whoever waits must not have to wait for us.
+	var seen []errand.Seen
+	var problem error
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		seen, problem = decode[errand.Seen](lines)
+	}()
 	return func() ([]errand.Seen, error) {
-		seen, err := decode[errand.Seen](lines)
-		if err := errors.Join(err, <-ended); err != nil {
+		<-read
+		if err := errors.Join(problem, <-ended); err != nil {
 			return seen, fmt.Errorf("%s on %s: %w", arguments[0], on, err)
 		}
 		return seen, nil
