@@ -64,7 +64,7 @@ type burstErrand struct {
 }
 
 func (c *burstErrand) Run(ctx context.Context) error {
-	return errand.Do(ctx, os.Stdout, func() error { return errand.Burst(c.Directory, c.Files, c.Bytes) }, c.Then)
+	return errand.Do(ctx, os.Stdout, func() error { return errand.Burst(ctx, c.Directory, c.Files, c.Bytes) }, c.Then)
 }
 
 type largeErrand struct {
@@ -74,7 +74,7 @@ type largeErrand struct {
 }
 
 func (c *largeErrand) Run(ctx context.Context) error {
-	return errand.Do(ctx, os.Stdout, func() error { return errand.Large(c.Path, c.Bytes) }, c.Then)
+	return errand.Do(ctx, os.Stdout, func() error { return errand.Large(ctx, c.Path, c.Bytes) }, c.Then)
 }
 
 type flipErrand struct {

@@ -65,7 +65,7 @@ const Baseline = "rsync"
 type work struct {
 	name, title string
 	does        func(ctx context.Context, r *run, s Subject) error
-	for_        []string // subjects that it is for; nil: all but keepalived, whose copies are lsyncd's
+	only        []string // subjects that it is for; nil: all but keepalived, whose copies are lsyncd's
 }
 
 var works = []work{
@@ -79,10 +79,10 @@ var works = []work{
 }
 
 func (w work) isFor(subject string) bool {
-	if w.for_ == nil {
+	if w.only == nil {
 		return subject != (&keepalived{}).Name()
 	}
-	return slices.Contains(w.for_, subject)
+	return slices.Contains(w.only, subject)
 }
 
 // Works names what can be measured.

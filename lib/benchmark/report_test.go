@@ -202,7 +202,7 @@ func TestSubjectsAndWorks(t *testing.T) {
 		t.Error("the baseline is no subject")
 	}
 	for _, w := range works {
-		for _, name := range w.for_ {
+		for _, name := range w.only {
 			if !seen[name] {
 				t.Errorf("%s is for %s, which is no subject", w.name, name)
 			}

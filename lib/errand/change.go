@@ -66,13 +66,16 @@ func Do(ctx context.Context, out io.Writer, change func() error, program string)
 }
 
 // Burst writes many small files as fast as it goes.
-func Burst(dir string, files, size int) error {
+func Burst(ctx context.Context, dir string, files, size int) error {
 	folders, names := burst(files)
 	for i, folder := range folders {
 		if err := os.MkdirAll(filepath.Join(dir, folder), 0o755); err != nil {
 			return err
 		}
 		for _, name := range names(i) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
 			if err := write(filepath.Join(dir, folder, name), Content(name, size)); err != nil {
 				return err
 			}
@@ -82,16 +85,16 @@ func Burst(dir string, files, size int) error {
 }
 
 // Large writes one large file.
-func Large(path string, size int64) error {
+func Large(ctx context.Context, path string, size int64) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
 	pattern := largePattern()
 	for n := int64(0); n*blockSize < size; n++ {
-		if _, err := f.Write(block(pattern, n)); err != nil {
+		if _, err := f.Write(block(pattern, n)); err != nil || ctx.Err() != nil {
 			f.Close()
-			return err
+			return errors.Join(err, ctx.Err())
 		}
 	}
 	return f.Close()

@@ -32,7 +32,7 @@ func TestBurstIsFilledOnlyWhenWhole(t *testing.T) {
 	if named() == nil {
 		t.Fatal("an empty folder is filled")
 	}
-	if err := Burst(dir, 250, 100); err != nil {
+	if err := Burst(context.Background(), dir, 250, 100); err != nil {
 		t.Fatal(err)
 	}
 	if err := named(); err != nil {
@@ -64,7 +64,7 @@ func TestLargeFileWithAChangedByte(t *testing.T) {
 	if before() == nil {
 		t.Fatal("no file is whole")
 	}
-	if err := Large(path, 3*blockSize); err != nil {
+	if err := Large(context.Background(), path, 3*blockSize); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Truncate(path, size); err != nil {
