@@ -14,6 +14,8 @@
 //
 // plan.go and pairup.go are pure: from what both sides have to pairs, and to steps. judge.go says which pairs matter, gather.go and far.go find them, beside each
 // other or at the other end of a stream; apply.go carries steps out, send.go sends them; replica.go gives each replica a queue and a goroutine, mirror.go feeds them, barrier.go answers hafs-mirror wait.
+//
+// comparison.go compares everything in parts, gradual.go makes them between changes; budget.go holds deletes back that are too many at once.
 package mirror
 
 import (
