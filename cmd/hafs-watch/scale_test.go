@@ -174,7 +174,7 @@ func (s *scaled) overflow() {
 	}
 	s.barrier("busy")
 	time.Sleep(settled) // what was made before is not to be taken for changed
-	must(s.t, s.cmd.Process.Signal(syscall.SIGSTOP))
+	s.stop()
 	for i := range limit + changedFiles {
 		_, err := busy[i%changedFiles].WriteAt([]byte("x"), 0)
 		must(s.t, err)
@@ -201,6 +201,25 @@ func (s *scaled) overflow() {
 	}
 	if !strings.Contains(s.read(), "the kernel lost events") {
 		s.t.Errorf("no events were lost: %s", s.read())
+	}
+}
+
+// stop stops the program. Each of its threads goes on until it is its turn on a processor once more.
+func (s *scaled) stop() {
+	must(s.t, s.cmd.Process.Signal(syscall.SIGSTOP))
+	for deadline := time.Now().Add(scalePatience); ; time.Sleep(time.Millisecond) {
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", s.cmd.Process.Pid))
+		must(s.t, err)
+		running := slices.ContainsFunc(threads, func(path string) bool {
+			stat, err := os.ReadFile(path)
+			return err == nil && !bytes.Contains(stat, []byte(") T "))
+		})
+		if !running {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatal("it does not stop")
+		}
 	}
 }
 
