@@ -50,14 +50,14 @@ func (d *Directory) Progress() int64 { return d.moved.Load() }
 func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 	d.busy.Lock()
 	defer d.busy.Unlock()
-	if err := d.check(whole(changes)); err != nil {
+	if err := d.check(asksForAll(changes)); err != nil {
 		return err
 	}
 	g := &beside{replica: d.replica, limit: newLimiter(d.Workers), gathering: &gathering{
 		share: d.Share, fidelity: d.fidelity, journal: d.journal, left: d.left, progress: d.progress, incomplete: map[string]bool{},
 		same: func(path string) (bool, error) { return watch.SameContent(d.Share, d.replica, path) },
 	}}
-	if g.all = whole(changes); g.all {
+	if g.all = asksForAll(changes); g.all {
 		d.journal.begin()
 	}
 	if d.Show == nil {

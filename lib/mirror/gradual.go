@@ -22,9 +22,9 @@ type Pace struct {
 // comparison is one that is under way.
 type comparison struct {
 	*Comparison
-	must    bool      // what was applied before its end does not count yet
-	resume  time.Time // when the next part may begin
-	entries int       // that the share has, about
+	must     bool      // what was applied before its end does not count yet
+	resume   time.Time // when the next part may begin
+	progress Progress  // after the last part
 }
 
 // comparing says whether a comparison must come to its end before what is applied counts; with r.mu held.
@@ -71,10 +71,11 @@ func (r *replica) part(ctx context.Context, g Gradual) error {
 		r.mu.Unlock()
 		return nil
 	}
-	g.LeadsTo(stream.Position{Generation: r.generation, Number: r.taken, Complete: true})
+	position := stream.Position{Generation: r.generation, Number: r.taken, Complete: true}
 	r.working, r.answeredAt = 1, time.Now()
 	before := *c.Comparison
 	r.mu.Unlock()
+	g.LeadsTo(position)
 	began := time.Now()
 	err := g.Part(ctx, c.Comparison)
 	if ctx.Err() != nil {
@@ -89,7 +90,8 @@ func (r *replica) part(ctx context.Context, g Gradual) error {
 		r.changed()
 		return err
 	}
-	if c.entries = r.size.about(); c.entries == 0 && now.Sub(c.Began) > countAfter {
+	c.progress = Progress{Sums: c.Sums, Entries: c.Entries, Of: r.size.about(), Sent: c.Sent, Began: c.Began}
+	if c.progress.Of == 0 && now.Sub(c.Began) > countAfter {
 		r.size.count()
 	}
 	switch {
@@ -157,11 +159,11 @@ func transfer(bytes int64, bandwidth int) time.Duration {
 	return time.Duration(float64(bytes) / float64(bandwidth<<10) * float64(time.Second))
 }
 
-// progress is how far the comparison is.
-func (c *comparison) progress(now time.Time) *Progress {
-	p := &Progress{Sums: c.Sums, Entries: c.Entries, Of: c.entries, Sent: c.Sent, Began: c.Began}
-	if spent := now.Sub(c.Began); c.Entries > 0 && c.entries > c.Entries {
-		p.Left = int(spent.Seconds() * float64(c.entries-c.Entries) / float64(c.Entries))
+// shown is how far the comparison is.
+func (c *comparison) shown(now time.Time) *Progress {
+	p := c.progress
+	if p.Entries > 0 && p.Of > p.Entries {
+		p.Left = int(now.Sub(p.Began).Seconds() * float64(p.Of-p.Entries) / float64(p.Entries))
 	}
-	return p
+	return &p
 }

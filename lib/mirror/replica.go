@@ -221,16 +221,17 @@ func (r *replica) batch(ctx context.Context) error {
 	if full {
 		changes = append([]change.Change{{Kind: change.Rescan, Path: "."}}, barriers(changes)...)
 	}
-	full = whole(changes)
+	full = asksForAll(changes)
 	if gradual && full { // between changes, part by part
 		r.must(time.Now())
-		full, changes = false, withoutWhole(changes)
+		full, changes = false, withoutAll(changes)
 	}
-	if gradual && r.status.State == Complete && !r.comparing() {
-		g.LeadsTo(stream.Position{Generation: generation, Number: number, Complete: true})
-	}
+	whole := r.status.State == Complete && !r.comparing()
 	r.answeredAt = time.Now()
 	r.mu.Unlock()
+	if gradual && whole {
+		g.LeadsTo(stream.Position{Generation: generation, Number: number, Complete: true})
+	}
 	err := r.transport.Apply(ctx, changes)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -321,7 +322,7 @@ func (r *replica) snapshot(now time.Time) ReplicaStatus {
 		s.Pending++
 	}
 	if r.comparison != nil {
-		s.Comparison = r.comparison.progress(now)
+		s.Comparison = r.comparison.shown(now)
 	}
 	if h, is := r.transport.(interface{ Held() int }); is {
 		s.Held = h.Held()

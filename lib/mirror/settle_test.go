@@ -146,6 +146,34 @@ func TestAReplicaThatIsFilledIsNotWaitedFor(t *testing.T) {
 	}
 }
 
+// stuck is a remote that is busy for long, as while it is verified.
+type stuck struct {
+	gradual
+	asked chan struct{}
+	let   chan struct{}
+}
+
+func (s stuck) LeadsTo(stream.Position) {
+	close(s.asked)
+	<-s.let
+}
+
+func TestNobodyWaitsForAReplicaThatIsBusy(t *testing.T) {
+	m, _ := threeReplicas(t)
+	s := stuck{gradual{&remote{gate: make(chan struct{})}, true}, make(chan struct{}), make(chan struct{})}
+	defer close(s.let)
+	m.Transport = func(Wanted) Transport { return s }
+	m.Keep(2, []Wanted{{Name: "D"}})
+	<-s.asked
+	told := make(chan Status, 1)
+	go func() { told <- m.Status() }()
+	select {
+	case <-told:
+	case <-time.After(10 * time.Second):
+		t.Fatal("its status is not told")
+	}
+}
+
 func TestNoReplicaIsWhole(t *testing.T) {
 	m, _ := gradualReplicas(t, false, false)
 	if err := <-settling(m, "file"); err != nil {

@@ -65,11 +65,11 @@ func (s *Stream) LeadsTo(p stream.Position) {
 // Apply deals with changes; see Transport. An error that only concerns files leaves the session alive. Everything is compared if the changes say so.
 func (s *Stream) Apply(ctx context.Context, changes []change.Change) error {
 	return s.call(ctx, func(ctx context.Context) error {
-		if !whole(changes) {
+		if !asksForAll(changes) {
 			return s.apply(ctx, changes)
 		}
 		position := s.position
-		if err := s.apply(ctx, withoutWhole(changes)); err != nil {
+		if err := s.apply(ctx, withoutAll(changes)); err != nil {
 			return err
 		}
 		for c := NewComparison(false); !c.Done; {

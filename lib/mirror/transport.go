@@ -27,8 +27,8 @@ var (
 	ErrFull = errors.New("full")
 )
 
-// whole says whether changes call for comparing everything.
-func whole(changes []change.Change) bool {
+// asksForAll says whether changes call for comparing everything.
+func asksForAll(changes []change.Change) bool {
 	for _, c := range changes {
 		if c.Kind == change.Rescan && c.Path == "." {
 			return true
@@ -37,8 +37,8 @@ func whole(changes []change.Change) bool {
 	return false
 }
 
-// withoutWhole leaves the request to compare everything out.
-func withoutWhole(changes []change.Change) []change.Change {
+// withoutAll leaves the request to compare everything out.
+func withoutAll(changes []change.Change) []change.Change {
 	return slices.DeleteFunc(slices.Clone(changes), func(c change.Change) bool { return c.Kind == change.Rescan && c.Path == "." })
 }
 
