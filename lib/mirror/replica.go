@@ -32,6 +32,7 @@ type replica struct {
 	status     ReplicaStatus
 	generation uint64 // in which everything is to be compared
 	needFull   bool
+	unsaid     bool        // the replica has not heard yet that its position is one of this generation
 	taken      uint64      // every change up to this one was applied
 	comparison *comparison // under way, of a Gradual transport
 	nextFull   time.Time   // when everything is compared anyway
@@ -96,15 +97,18 @@ func (r *replica) compareAgain() {
 	r.poke()
 }
 
-// follow takes a new generation over. A replica that is complete is so in that one too.
+// follow takes a new generation over. A replica that is complete is so in that one too, and is told: else its position would be of a generation that
+// nobody remembers, if nothing is written for long.
 func (r *replica) follow(generation uint64) {
 	r.mu.Lock()
 	r.generation = generation
 	complete := r.status.State == Complete && !r.needFull
 	if complete {
 		r.status.Generation = generation
+		_, r.unsaid = r.transport.(Gradual)
 	}
 	r.mu.Unlock()
+	r.poke()
 	if complete {
 		r.completed(generation)
 	}
@@ -168,7 +172,7 @@ func (r *replica) idle(now time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.needFull || r.queue.Len() > 0:
+	case r.needFull || r.unsaid || r.queue.Len() > 0:
 		return 0
 	case r.comparison != nil:
 		return r.comparison.resume.Sub(now)
@@ -192,7 +196,7 @@ func (r *replica) work(ctx context.Context) error {
 	case gradual:
 		r.begin(now)
 	}
-	queued := r.queue.Len() > 0 || r.needFull
+	queued := r.queue.Len() > 0 || r.needFull || r.unsaid
 	due := r.comparison != nil && !now.Before(r.comparison.resume)
 	r.mu.Unlock()
 	if queued {
@@ -216,7 +220,7 @@ func (r *replica) batch(ctx context.Context) error {
 		limit = 0 // all of it is part of the comparison of everything
 	}
 	changes, number := r.queue.Take(limit)
-	r.needFull = false
+	r.needFull, r.unsaid = false, false
 	r.working = max(1, len(changes))
 	if full {
 		changes = append([]change.Change{{Kind: change.Rescan, Path: "."}}, barriers(changes)...)

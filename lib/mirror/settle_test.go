@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sync"
@@ -156,6 +157,40 @@ type stuck struct {
 func (s stuck) LeadsTo(stream.Position) {
 	close(s.asked)
 	<-s.let
+}
+
+// positions is a remote that keeps what it is led to.
+type positions struct {
+	gradual
+	led chan stream.Position
+}
+
+func (p positions) LeadsTo(to stream.Position) { p.led <- to }
+
+// A position is of the newest generation even if nothing is written in it.
+func TestAReplicaHearsOfANewGeneration(t *testing.T) {
+	m, _ := threeReplicas(t)
+	p := positions{gradual{&remote{gate: make(chan struct{})}, true}, make(chan stream.Position, 10)}
+	close(p.gate)
+	m.Transport = func(Wanted) Transport { return p }
+	m.Keep(2, []Wanted{{Name: "D"}})
+	for generation := uint64(2); generation < 5; generation++ {
+		select {
+		case got := <-p.led:
+			if got.Generation != generation || !got.Complete {
+				t.Errorf("generation %d: %+v", generation, got)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("nothing is said in generation %d", generation)
+		}
+		eventually(t, func() error {
+			if s := m.Status().Replicas[0]; s.State != Complete || s.Generation != generation {
+				return fmt.Errorf("%+v", s)
+			}
+			return nil
+		})
+		m.Keep(generation+1, []Wanted{{Name: "D"}})
+	}
 }
 
 func TestNobodyWaitsForAReplicaThatIsBusy(t *testing.T) {
