@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -202,9 +203,14 @@ func TestSubjectsAndWorks(t *testing.T) {
 		t.Error("the baseline is no subject")
 	}
 	for _, w := range works {
-		for _, name := range w.only {
+		for _, name := range slices.Concat(w.only, w.slow) {
 			if !seen[name] {
 				t.Errorf("%s is for %s, which is no subject", w.name, name)
+			}
+		}
+		for _, name := range w.slow {
+			if w.isFor(name, false) || !w.isFor(name, true) {
+				t.Errorf("%s takes long over %s, and is not done exactly when it is asked for", name, w.name)
 			}
 		}
 	}
