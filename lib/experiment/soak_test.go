@@ -50,6 +50,12 @@ func TestVerdict(t *testing.T) {
 		{"nobody did anything", func(s *Soaked) {}, false},
 		{"all was good", func(s *Soaked) { s.add("W2", good) }, true},
 		{"an operation failed", func(s *Soaked) { s.add("W2", append(good, workload.Operation{Outcome: workload.Missing})) }, false},
+		{"the last operation was cut short", func(s *Soaked) {
+			s.add("W2", append(good, workload.Operation{End: int64(2 * time.Second), Outcome: workload.Hanging}))
+		}, true},
+		{"the last operation hung", func(s *Soaked) {
+			s.add("W2", append(good, workload.Operation{End: int64(20 * time.Second), Outcome: workload.Hanging}))
+		}, false},
 		{"a server was called lost", func(s *Soaked) { s.add("W2", good); s.see([]Milestone{lost}, begun) }, false},
 		{"before the start", func(s *Soaked) { s.add("W2", good); s.see([]Milestone{lost}, begun.Add(time.Minute)) }, true},
 		{"a lease was lost", func(s *Soaked) {
