@@ -45,7 +45,7 @@ func (w *Watcher) handle(dirs *directories, e event) error {
 		return nil
 	}
 	if e.has(unix.IN_ISDIR) {
-		return dirs.place(n, e.name)
+		return w.place(dirs, n, e)
 	}
 	if n.files != nil {
 		if e.appears() {
@@ -53,6 +53,22 @@ func (w *Watcher) handle(dirs *directories, e event) error {
 		} else {
 			n.files.lost(e.name)
 		}
+	}
+	return nil
+}
+
+// place brings the tree in line with an event of a directory. One that left and came back to the same name before anybody looked is told as if it
+// had come from elsewhere: who was told of its leaving may have taken it away.
+func (w *Watcher) place(dirs *directories, parent *node, e event) error {
+	had := parent.child(e.name)
+	if err := dirs.place(parent, e.name); err != nil {
+		return err
+	}
+	if had == nil || had != parent.child(e.name) || !e.has(unix.IN_MOVED_TO) {
+		return nil
+	}
+	if path, placed := dirs.path(had); placed {
+		w.add(change.Change{Kind: change.Rescan, Path: path})
 	}
 	return nil
 }

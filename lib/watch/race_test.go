@@ -134,6 +134,24 @@ func TestEventsThatAreOld(t *testing.T) {
 	}
 }
 
+// Whoever looked in between took the directory for gone: it is told anew, with all that is in it.
+func TestAwayAndBackBeforeAnybodyLooks(t *testing.T) {
+	var k stalled
+	w := newWatched(t, func(w *watched) {
+		w.watcher.Open = func() (kernel Kernel, err error) {
+			k.inotify, err = openInotify(waitingBytes)
+			return &k, err
+		}
+	})
+	w.barrier()
+	k.hold.Lock()
+	w.sh("mv d x; mv x d")
+	k.hold.Unlock()
+	if reported := w.barrier(); !slices.Contains(reported, change.Change{Kind: change.Rescan, Path: "d"}) {
+		t.Errorf("told %v", reported)
+	}
+}
+
 // reach says that what is made in directories is seen, under its path.
 func (w *watched) reach(directories ...string) {
 	w.t.Helper()
