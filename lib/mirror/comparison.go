@@ -76,15 +76,15 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 	if !last || len(c.problems) > 0 {
 		position = nil
 	}
-	var durable []string
+	var waited []change.Change
 	if last && !s.compared { // what was waited for may have come with an older session, or a part
-		durable = []string{"."}
+		waited = []change.Change{{Kind: change.Rescan, Path: ".", Waited: true}}
 	}
-	sent, err := s.make(ctx, g, durable, position)
+	sent, err := s.make(ctx, g, waited, position)
 	c.Sent += sent
 	if again := (vanishedName{}); errors.As(err, &again) {
 		if err = s.apply(ctx, again.looks()); err == nil && position != nil {
-			_, err = s.send(nil, durable, position)
+			_, err = s.send(nil, s.durable(waited, 0), position)
 		}
 	}
 	if err != nil {
@@ -108,7 +108,6 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 // part gathers the pairs of the next part of a comparison of everything, and moves on. The last part is one that came to the end.
 func (g *far) part(ctx context.Context, c *Comparison, limits Parts) (last bool, err error) {
 	if c.after == "" {
-		c.names.Forget()
 		if err := g.looks([]string{"."}); err != nil {
 			return false, err
 		}

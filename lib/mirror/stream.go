@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -163,10 +162,16 @@ func (s *Stream) check(ctx context.Context) error {
 	if s.session != nil && bytes.Equal(marker, s.marker) && through == s.through {
 		return nil
 	}
-	s.drop()
+	if s.session != nil { // whoever counts on what was compared in it must hear of that
+		s.drop()
+		return errAnew
+	}
 	s.through = through
 	return s.open(ctx, marker)
 }
+
+// errAnew means that what was agreed in the greeting holds no more: a new session begins, with a comparison of everything.
+var errAnew = errors.New("the share's marker, or who waits for the replicas of this one, has changed: the session begins anew")
 
 func (s *Stream) open(ctx context.Context, marker []byte) error {
 	conn, err := s.Open(ctx)
@@ -212,6 +217,7 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 			return err
 		}
 	}
+	waited := changes // also for what a further round brings
 	rounds := 0
 	for {
 		g := s.gathering()
@@ -221,7 +227,7 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		_, err := s.make(ctx, g, durable(changes), position)
+		_, err := s.make(ctx, g, waited, position)
 		if again := (vanishedName{}); errors.As(err, &again) && rounds < maxRounds {
 			rounds++
 			changes = again.looks()
@@ -258,8 +264,8 @@ func (s *Stream) gathering() *far {
 }
 
 // make makes the replica like the share at the pairs, and has the position noted if all of it succeeds. It returns how many bytes of content
-// were sent.
-func (s *Stream) make(ctx context.Context, g *far, durable []string, position *stream.Position) (int64, error) {
+// were sent. What the changes are waited for is durable then.
+func (s *Stream) make(ctx context.Context, g *far, changes []change.Change, position *stream.Position) (int64, error) {
 	steps := Plan(g.pairs, g.fidelity, g.incomplete)
 	if s.Show != nil {
 		for _, step := range steps {
@@ -280,27 +286,36 @@ func (s *Stream) make(ctx context.Context, g *far, durable []string, position *s
 	if len(g.problems) > 0 {
 		position = nil // what could not be read is not on the replica
 	}
+	durable := s.durable(changes, count(steps, Write))
 	if len(steps) == 0 && position == nil && len(durable) == 0 {
 		return 0, nil
 	}
 	return s.send(steps, durable, position)
 }
 
-// maxDurable is how many paths are named in one batch; the longest would just fit into a frame.
-const maxDurable = 200
+// durableBytes is how much is named in one batch; it fits into a frame.
+const durableBytes = 512 << 10
 
-// durable are the paths that somebody waits for; ".": everything.
-func durable(changes []change.Change) []string {
+// durable are the paths that somebody waits for; ".": everything. A barrier that comes with many files does not wait for their syncs; clients' changes
+// always do.
+func (s *Stream) durable(changes []change.Change, writes int) []string {
+	if !s.Sync {
+		return nil
+	}
 	var paths []string
+	bytes := 0
 	for _, c := range changes {
 		switch {
 		case c.Kind == change.Barrier, c.Waited && c.Kind == change.Rescan:
-			return []string{"."}
+			if writes <= syncFiles {
+				return []string{"."}
+			}
 		case c.Waited:
 			paths = append(paths, c.Path)
+			bytes += len(c.Path)
 		}
 	}
-	if len(paths) > maxDurable {
+	if bytes > durableBytes {
 		return []string{"."}
 	}
 	return paths
@@ -308,9 +323,6 @@ func durable(changes []change.Change) []string {
 
 // send sends steps as one batch and waits until they are done, and what is to be durable is.
 func (s *Stream) send(steps []Step, durable []string, position *stream.Position) (int64, error) {
-	if !s.Sync || count(steps, Write) > syncFiles && slices.Contains(durable, ".") {
-		durable = nil
-	}
 	batch, err := s.session.Begin(durable...)
 	if err != nil {
 		return 0, err

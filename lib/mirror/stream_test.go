@@ -464,3 +464,41 @@ func randomTree(rnd *rand.Rand) map[string]*change.Entry {
 func sorted(all map[string]*change.Entry) []string {
 	return slices.SortedFunc(maps.Keys(all), stream.Compare)
 }
+
+// What clients wait for is named to the replica however much comes with it; a barrier does not wait for the syncs of many files.
+func TestWhatIsToBeDurable(t *testing.T) {
+	s := &Stream{Sync: true}
+	look, waited := change.Change{Kind: change.Look, Path: "a"}, change.Change{Kind: change.Look, Path: "b", Waited: true}
+	barrier := change.Change{Kind: change.Barrier, Path: "x"}
+	for _, c := range []struct {
+		changes []change.Change
+		writes  int
+		want    string
+	}{
+		{[]change.Change{look}, 1, "[]"},
+		{[]change.Change{look, waited}, syncFiles + 1, "[b]"},
+		{[]change.Change{waited, barrier}, 1, "[.]"},
+		{[]change.Change{waited, barrier}, syncFiles + 1, "[b]"},
+		{[]change.Change{{Kind: change.Look, Path: strings.Repeat("x", durableBytes+1), Waited: true}}, syncFiles + 1, "[.]"},
+	} {
+		if got := fmt.Sprint(s.durable(c.changes, c.writes)); got != c.want {
+			t.Errorf("%v with %d files: %s, not %s", c.changes, c.writes, got, c.want)
+		}
+	}
+}
+
+// A server that becomes FS may have to wait for the replicas of its replicas from then on: the session in which that was not said ends.
+func TestWhoWaitsChanges(t *testing.T) {
+	w := newWorld(t, "stream")
+	s := w.transport().(*Stream)
+	defer s.Close()
+	through := false
+	s.Through = func() bool { return through }
+	must(t, s.Apply(t.Context(), everything))
+	through = true
+	if err := s.Apply(t.Context(), nil); !errors.Is(err, errAnew) {
+		t.Errorf("got %v", err)
+	}
+	must(t, s.Apply(t.Context(), everything))
+	w.same()
+}
