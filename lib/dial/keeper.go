@@ -23,6 +23,9 @@ import (
 	"hafs/lib/system"
 )
 
+// copyBytes is how much is taken from a caller at once.
+const copyBytes = 256 << 10
+
 // Keeper is hafs-dial --keep.
 type Keeper struct {
 	Settings config.Settings
@@ -192,7 +195,8 @@ func (k *Keeper) once(ctx context.Context, c call, streams []*os.File) error {
 		return err
 	}
 	go func() {
-		_, _ = io.Copy(in, streams[0])
+		// Whole pieces of a large file at once: each turn wakes both sides. The wrappers keep io from other ways to copy.
+		_, _ = io.CopyBuffer(struct{ io.Writer }{in}, struct{ io.Reader }{streams[0]}, make([]byte, copyBytes))
 		in.Close()
 	}()
 	done := make(chan error, 1)

@@ -12,6 +12,9 @@ import (
 // maxText bounds the text that comes with files: a command line of rsync at most.
 const maxText = 64 << 10
 
+// pipeBytes is the size of a caller's pipes, as far as the kernel allows it: content comes in pieces larger than a usual one.
+const pipeBytes = 1 << 20
+
 // Listen makes the socket anew; what a former daemon left there is replaced.
 func Listen(path string) (*net.UnixListener, error) {
 	if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
@@ -56,6 +59,7 @@ func Receive(conn *net.UnixConn, max int) ([]byte, []*os.File, error) {
 		for _, d := range descriptors {
 			if len(files) < 2 {
 				_ = unix.SetNonblock(d, true) // one that cannot be is read as it is
+				_, _ = unix.FcntlInt(uintptr(d), unix.F_SETPIPE_SZ, pipeBytes)
 			}
 			files = append(files, os.NewFile(uintptr(d), "received"))
 		}
