@@ -71,6 +71,9 @@ func (c *runCommand) serve(ctx context.Context) error {
 	}
 	defer sessions.Close()
 	desk := reception.New(settings, latest, m, share.Name, log)
+	if err := desk.Recover(); err != nil {
+		return err
+	}
 	m.Drain = desk.Drain
 	go desk.Accept(ctx, sessions)
 	go m.Serve(listener)

@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"hash/maphash"
 	"math"
 	"os"
 	"sync"
@@ -89,23 +88,22 @@ func copyStable(from *os.File, into sink, progress func()) (*change.Entry, uint6
 
 // copyOnce copies at most limit bytes: a file may grow faster than it is copied. The hash is of the content, whether zeros are holes or not.
 func copyOnce(from *os.File, into sink, limit int64, buffer []byte, progress func()) (size int64, sum uint64, err error) {
-	var hash maphash.Hash
-	hash.SetSeed(hashSeed)
+	hash := newSumming()
 	data := func(b []byte) error {
-		hash.Write(b)
+		hash.write(b)
 		progress()
 		_, err := into.Write(b)
 		return err
 	}
 	hole := func(n int64) error {
 		for rest := n; rest > 0; rest -= min(rest, copyBytes) {
-			hash.Write(zeros[:min(rest, copyBytes)])
+			hash.write(zeros[:min(rest, copyBytes)])
 			progress()
 		}
 		return into.Hole(n)
 	}
 	size, err = tree.Read(from, limit, buffer, data, hole)
-	return size, hash.Sum64(), err
+	return size, hash.sum(), err
 }
 
 var zeros [copyBytes]byte

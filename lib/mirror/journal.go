@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"hash/maphash"
 	"slices"
 	"strings"
 	"sync"
@@ -57,8 +56,6 @@ const maxJournal = 200_000
 func newJournal() *journal {
 	return &journal{top: &folder{name: "."}, names: map[fileID][]seenName{}, dirs: map[fileID]*folder{}}
 }
-
-var hashSeed = maphash.MakeSeed()
 
 func identity(e *change.Entry) fileID { return fileID{e.Dev, e.Ino} }
 
@@ -149,14 +146,14 @@ func (j *journal) put(path string, k known) {
 	f.files[name] = k
 }
 
-// blocks are the hashes of the blocks of a large file as the replica has it; nil: not known.
-func (j *journal) blocks(path string, replica *change.Entry) []uint64 {
+// blocks are the hashes of the blocks of a large file as the replica has it; nil: not known. same: it is still the same file of the share.
+func (j *journal) blocks(path string, source, replica *change.Entry) (blocks []uint64, same bool) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if k, _ := j.look(path); replica != nil && replica.Kind == change.File && k.size == replica.Size && k.mtime == replica.Mtime {
-		return k.blocks
+		return k.blocks, k.id == identity(source)
 	}
-	return nil
+	return nil, false
 }
 
 // distrust forgets what is in a file of the replica.

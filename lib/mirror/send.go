@@ -114,33 +114,42 @@ func (s *sending) write(step *Step, told stream.Step) error {
 	return s.writeLarge(file, step, told)
 }
 
-// writeLarge sends a file in pieces, and only those the replica does not have if it has an older version.
+// writeLarge sends a file in pieces, and only those the replica does not have if it has an older version, or a part of this one.
 func (s *sending) writeLarge(file *os.File, step *Step, told stream.Step) (err error) {
-	awaitQuiet(file, s.progress)
-	parts := &parts{batch: s.batch}
-	if parts.given = s.journal.blocks(step.Path, step.Replica); parts.given != nil {
+	l := &large{share: s.share, file: file, batch: s.batch, progress: s.progress}
+	var same bool
+	if l.sums, same = s.journal.blocks(step.Path, step.Source, step.Replica); l.sums != nil {
 		told.Blocks, told.Old = true, step.Replica
+		told.InPlace = same && step.Source.Nlink == 1 && step.Replica.Nlink == 1 && s.batch.InPlace()
 	} else if worthHashing(step) {
-		if parts.blocks, err = s.batch.Blocks(step.Path); err != nil {
+		if l.blocks, err = s.batch.Blocks(step.Path); err != nil {
 			return err
 		}
-		told.Blocks = len(parts.blocks) > 0
+		told.Blocks = len(l.blocks) > 0
 	}
 	number, err := s.batch.Step(stream.OpWriteLarge, told)
 	if err != nil {
 		return err
 	}
-	e, hash, err := copyStable(file, parts, s.progress)
-	s.bytes += parts.sent
-	if parts.lost != nil {
-		return parts.lost
+	e, err := l.send()
+	s.bytes += l.sent
+	if l.lost != nil {
+		return l.lost
 	}
 	if err != nil {
 		s.problems = append(s.problems, err)
 		return s.batch.GiveUp()
 	}
-	s.notes = append(s.notes, note{number, step, e, hash, parts.sums})
+	s.notes = append(s.notes, note{number, step, e, l.hash(), l.sums})
 	return s.batch.Done(e)
+}
+
+// hashBytes is the smallest size, on both sides, that is worth a round trip and reading the replica's file.
+const hashBytes = 1 << 20
+
+// worthHashing says whether the replica may have blocks of a file: an older version, or what has arrived of it before.
+func worthHashing(s *Step) bool {
+	return s.Source.Size >= stream.KeepBytes || isFile(s.Replica) && min(s.Replica.Size, s.Source.Size) >= hashBytes
 }
 
 // noted notes what a batch has made true, in the order it was done.

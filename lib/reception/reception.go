@@ -54,6 +54,9 @@ func New(settings config.Settings, latest *record.Latest, m *mirror.Mirror, dire
 	return r
 }
 
+// Recover makes the copy whole that a process before this one may have left with a file half changed.
+func (r *Reception) Recover() error { return r.replica.Recover() }
+
 // Accept takes sessions until the listener is closed or ctx ends. It looks after the trash meanwhile.
 func (r *Reception) Accept(ctx context.Context, listener *net.UnixListener) {
 	go r.replica.EmptyTrash(ctx)

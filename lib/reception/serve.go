@@ -20,6 +20,9 @@ func (r *Reception) share(ctx context.Context, s gate.Session, client io.ReadWri
 	if err := r.serves(s.From); err != nil {
 		return err
 	}
+	if err := r.replica.Recover(); err != nil { // what came last, when this server was a DRS1
+		return err
+	}
 	directory := r.record().FS.SharedArea
 	cmd := exec.CommandContext(ctx, gate.SFTPServer, "-d", directory)
 	cmd.Stderr = os.Stderr

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"strings"
+	"time"
 
 	"hafs/lib/change"
 	"hafs/lib/mirror/tree"
@@ -139,7 +141,7 @@ func (s *serving) below(a *answer, dir string, l Listing, left *int64) error {
 			continue
 		}
 		e, err := d.Lstat(name)
-		if e == nil && err == nil {
+		if e == nil && err == nil || kept(name, e) {
 			continue
 		}
 		if !passed {
@@ -160,6 +162,13 @@ func (s *serving) below(a *answer, dir string, l Listing, left *int64) error {
 		}
 	}
 	return nil
+}
+
+// keepFor is how long a large file that has not arrived in full is kept; after that it is listed, and so removed.
+const keepFor = time.Hour
+
+func kept(name string, e *change.Entry) bool {
+	return strings.HasPrefix(name, change.PartialPrefix) && e != nil && e.Kind == change.File && time.Since(time.Unix(0, e.Mtime)) < keepFor
 }
 
 func (s *serving) move(body []byte) error {

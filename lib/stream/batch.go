@@ -53,6 +53,9 @@ func (b *Batch) listen() error {
 	}
 }
 
+// InPlace says whether the receiver can change a file where it is.
+func (b *Batch) InPlace() bool { return b.session.welcome.Version >= 3 }
+
 // Full says whether the receiver has said that it has no room.
 func (b *Batch) Full() bool { return b.session.full }
 
@@ -72,9 +75,6 @@ func (b *Batch) Hole(offset, n int64) error {
 	}
 	return b.listen()
 }
-
-// Again says that all of the content follows anew.
-func (b *Batch) Again() error { return b.session.write(kindAgain) }
 
 // Done ends the content; the file becomes as in e.
 func (b *Batch) Done(e *change.Entry) error { return b.session.write(kindDone, appendEntry(nil, e)) }

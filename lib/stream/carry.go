@@ -141,7 +141,11 @@ func (b *carrying) step(op Op, body []byte) error {
 	}
 	b.done.Wait()
 	if op == OpWriteLarge {
-		err, lost := b.writeLarge(s)
+		receive := b.writeLarge
+		if s.InPlace {
+			receive = b.changeInPlace
+		}
+		err, lost := receive(s)
 		if lost != nil {
 			return lost
 		}

@@ -98,7 +98,7 @@ func messages() map[kind][]any {
 		kindEnd:                          {(*Position)(nil), &Position{3, 1 << 60, true}},
 		kindResult:                       {Result{}, Result{Count: 30, Problems: []Problem{{"a", 0}, {"b", 28}}, Full: true, Failed: map[int]bool{0: true, 77: true}}},
 		kindStep + kind(OpWrite):         {Step{Path: "a/b", Aside: true, Entry: file, Data: []byte("content")}},
-		kindStep + kind(OpWriteLarge):    {Step{Path: "a/b", Blocks: true, Entry: file}, Step{Path: "a/b", Blocks: true, Entry: file, Old: file}},
+		kindStep + kind(OpWriteLarge):    {Step{Path: "a/b", Blocks: true, Entry: file}, Step{Path: "a/b", Blocks: true, InPlace: true, Entry: file, Old: file}},
 		kindStep + kind(OpMakeDirectory): {Step{Path: "d", Entry: directory}},
 		kindStep + kind(OpSymlink):       {Step{Path: "l", Entry: link}},
 		kindStep + kind(OpAttributes):    {Step{Path: "l", Entry: link}},
@@ -163,13 +163,13 @@ func TestAnotherVersionIsNamed(t *testing.T) {
 	}
 	for _, versions := range [][2]byte{{9, 9}, {1, 1}} {
 		body[1], body[3] = versions[0], versions[1]
-		want := fmt.Sprintf("the sender speaks versions %d to %d of the stream, the receiver 2 to 2", versions[1], versions[0])
+		want := fmt.Sprintf("the sender speaks versions %d to %d of the stream, the receiver 2 to 3", versions[1], versions[0])
 		if _, err := cutHello(body); err == nil || err.Error() != want {
 			t.Errorf("got %v", err)
 		}
 	}
 	body = appendWelcome(nil, Welcome{Version: 9, Cluster: "lab"})
-	if _, err := cutWelcome(body); err == nil || err.Error() != "the receiver speaks version 9 of the stream, the sender 2 to 2" {
+	if _, err := cutWelcome(body); err == nil || err.Error() != "the receiver speaks version 9 of the stream, the sender 2 to 3" {
 		t.Errorf("got %v", err)
 	}
 }

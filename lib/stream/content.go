@@ -34,21 +34,35 @@ var (
 	errChanged = errors.New("the file that the content was to begin with is not there any more")
 )
 
+// KeepBytes is the size from which on a file that has not arrived in full is kept, to be gone on with.
+const KeepBytes = 8 << 20
+
 // writeLarge makes a file from the frames that follow. They are all read, whatever happens to the file; only lost ends the session.
 func (b *carrying) writeLarge(s Step) (err, lost error) {
-	content := &content{serving: b.serving}
+	content := b.content()
 	dir, name := change.Split(s.Path)
 	to, err := b.root.Dir(dir)
 	if err != nil {
 		return err, b.skipContent()
 	}
 	defer to.Close()
-	temporary, err := to.WriteTemporary(s.Entry.Mode, b.durable(s.Path), func(f *os.File) (*change.Entry, error) {
-		if s.Blocks {
+	resume := s.Blocks && s.Old == nil && b.partial && b.path == s.Path
+	fill := func(f *os.File) (*change.Entry, error) {
+		switch {
+		case resume:
+			content.err = b.sameAsHashed(f, s)
+		case s.Blocks:
 			content.err = b.copyOld(f, s)
 		}
-		return content.receive(f)
-	})
+		return content.receive(func(_ frame, p piece) error { return p.put(f) })
+	}
+	var temporary string
+	if resume || s.Entry.Size >= KeepBytes {
+		keep := func() bool { return content.lost != nil && content.err == nil }
+		temporary, err = to.WritePartial(name, resume, s.Entry.Mode, b.durable(s.Path), fill, keep)
+	} else {
+		temporary, err = to.WriteTemporary(s.Entry.Mode, b.durable(s.Path), fill)
+	}
 	if !content.ended && content.lost == nil { // it did not come to that
 		content.lost = b.skipContent()
 	}
@@ -74,96 +88,135 @@ func (b *carrying) copyOld(f *os.File, s Step) error {
 		return err
 	}
 	defer old.Close()
-	e, err := tree.Stat(old)
+	if s.Old == nil {
+		err = b.sameAsHashed(old, s)
+	} else {
+		err = sameAsOld(old, s)
+	}
 	if err != nil {
 		return err
-	}
-	same := s.Old != nil && s.Old.Ino == e.Ino && s.Old.Size == e.Size && s.Old.Mtime == e.Mtime
-	if h := b.hashed; s.Old == nil && h != nil && b.path == s.Path {
-		same = h.Ino == e.Ino && h.Dev == e.Dev && h.Size == e.Size && h.Mtime == e.Mtime && h.Ctime == e.Ctime
-	}
-	if !same {
-		return fmt.Errorf("%s: %w", s.Path, errChanged)
 	}
 	return tree.Copy(f, old)
 }
 
+// sameAsOld makes sure that a file is the one that the sender knows.
+func sameAsOld(f *os.File, s Step) error {
+	e, err := tree.Stat(f)
+	if err == nil && (s.Old.Ino != e.Ino || s.Old.Size != e.Size || s.Old.Mtime != e.Mtime) {
+		err = fmt.Errorf("%s: %w", s.Path, errChanged)
+	}
+	return err
+}
+
+// sameAsHashed makes sure that a file is the one whose hashes were told last.
+func (b *carrying) sameAsHashed(f *os.File, s Step) error {
+	e, err := tree.Stat(f)
+	h := b.hashed
+	if err == nil && (h == nil || b.path != s.Path || h.Ino != e.Ino || h.Dev != e.Dev || h.Size != e.Size || h.Mtime != e.Mtime || h.Ctime != e.Ctime) {
+		err = fmt.Errorf("%s: %w", s.Path, errChanged)
+	}
+	return err
+}
+
 func (b *carrying) skipContent() error {
-	content := &content{serving: b.serving, err: errGivenUp}
+	content := b.content()
+	content.err = errGivenUp
 	_, _ = content.receive(nil)
 	return content.lost
 }
 
 // content is that of one file, as its frames arrive.
 type content struct {
-	*serving
+	next  func() (frame, error)
 	ended bool
 	err   error // why nothing more is written
 	lost  error // why the session is over
 }
 
-func (c *content) receive(into *os.File) (*change.Entry, error) {
+func (s *serving) content() *content {
+	var buffer []byte
+	return &content{next: func() (frame, error) {
+		f, err := readFrameInto(s.in, &buffer)
+		return f, s.broken(err)
+	}}
+}
+
+// receive has each piece taken, which holds only until the next one, and returns what the file is to be in the end.
+func (c *content) receive(take func(frame, piece) error) (*change.Entry, error) {
 	for {
 		f, err := c.next()
 		if err == io.EOF {
 			err = &lostStream{io.ErrUnexpectedEOF}
 		}
+		var p piece
+		if err == nil {
+			p, err = cutPiece(f)
+		}
 		if err != nil {
 			c.lost = err
 			return nil, err
 		}
-		body := cutter{rest: f.body}
-		switch f.kind {
-		case kindData:
-			offset := int64(body.uint64())
-			if body.err != nil || offset < 0 {
-				c.lost = fmt.Errorf("%w: data at %d", ErrFrame, offset)
-				return nil, c.lost
-			}
-			if c.err == nil {
-				c.err = tree.WriteAt(into, body.rest, offset)
-			}
-		case kindHole:
-			offset, n := int64(body.uint64()), int64(body.uint64())
-			if err := body.end(); err != nil || offset < 0 || n < 0 || n > math.MaxInt64-offset {
-				c.lost = fmt.Errorf("%w: a hole of %d at %d", ErrFrame, n, offset)
-				return nil, c.lost
-			}
-			if c.err == nil {
-				c.err = tree.Hole(into, offset, n)
-			}
-		case kindAgain:
-			if c.err == nil {
-				c.err = into.Truncate(0)
-			}
-		case kindGiveUp:
+		if p.kind == kindGiveUp {
 			c.ended = true
 			return nil, errGivenUp
-		case kindDone:
+		}
+		if c.err == nil {
+			c.err = take(f, p)
+		}
+		if p.kind == kindDone {
 			c.ended = true
-			e := body.entry()
-			if err := body.end(); err != nil || e == nil || e.Kind != change.File || !settable(e) {
-				c.lost = fmt.Errorf("%w: content of no file", ErrFrame)
-				return nil, c.lost
-			}
-			if c.err == nil {
-				c.err = c.shorten(into, e.Size)
-			}
-			return e, c.err
-		default:
-			c.lost = fmt.Errorf("%w: kind %d within a file", ErrFrame, f.kind)
-			return nil, c.lost
+			return p.entry, c.err
 		}
 	}
 }
 
-// shorten takes off what a file that started as a longer one has too much.
-func (c *content) shorten(f *os.File, size int64) error {
-	st, err := f.Stat()
-	if err != nil || st.Size() <= size {
+// piece is a part of a file's content, or what ends it.
+type piece struct {
+	kind      kind
+	offset, n int64
+	data      []byte
+	entry     *change.Entry
+}
+
+func cutPiece(f frame) (piece, error) {
+	c := cutter{rest: f.body}
+	p := piece{kind: f.kind}
+	switch f.kind {
+	case kindData:
+		p.offset = int64(c.uint64())
+		p.data, c.rest = c.rest, nil
+		p.n = int64(len(p.data))
+	case kindHole:
+		p.offset, p.n = int64(c.uint64()), int64(c.uint64())
+	case kindDone:
+		if p.entry = c.entry(); c.err == nil && (p.entry == nil || p.entry.Kind != change.File || !settable(p.entry)) {
+			c.fail("content of no file")
+		}
+	case kindAgain, kindGiveUp:
+	default:
+		c.fail("kind %d within a file", f.kind)
+	}
+	if p.offset < 0 || p.n < 0 || p.n > math.MaxInt64-p.offset {
+		c.fail("%d bytes at %d", p.n, p.offset)
+	}
+	return p, c.end()
+}
+
+// put writes a piece into a file.
+func (p piece) put(into *os.File) error {
+	switch p.kind {
+	case kindData:
+		return tree.WriteAt(into, p.data, p.offset)
+	case kindHole:
+		return tree.Hole(into, p.offset, p.n)
+	case kindAgain:
+		return into.Truncate(0)
+	}
+	st, err := into.Stat() // one that started as a longer file has too much
+	if err != nil || st.Size() <= p.entry.Size {
 		return err
 	}
-	return f.Truncate(size)
+	return into.Truncate(p.entry.Size)
 }
 
 // BlockBytes is the size of the blocks of which hashes are told.
@@ -181,15 +234,21 @@ func BlockOf(data []byte) Block {
 	return Block(sum[:len(Block{})])
 }
 
-// hashes tells the hashes of a file's blocks, and remembers whose they are. No hashes: there is no such file.
+// hashes tells the hashes of a file's blocks, and remembers whose they are: of what arrived of it when a session broke off, or else of the file. No hashes:
+// there is neither.
 func (s *serving) hashes(body []byte) error {
 	c := cutter{rest: body}
 	path := c.path()
 	if err := c.end(); err != nil {
 		return err
 	}
-	s.path, s.hashed = path, nil
-	f, err := s.root.OpenFile(path)
+	s.path, s.hashed, s.partial = path, nil, true
+	dir, name := change.Split(path)
+	f, err := s.root.OpenFile(change.Join(dir, tree.PartialName(name)))
+	if err != nil {
+		s.partial = false
+		f, err = s.root.OpenFile(path)
+	}
 	if err != nil {
 		return s.reply(kindBlocks, []byte{1})
 	}

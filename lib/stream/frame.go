@@ -23,7 +23,7 @@ import (
 // Version is the newest version of the protocol that is spoken here, Oldest the oldest. Both sides speak the newest that both know, so that servers
 // can be upgraded one after the other.
 const (
-	Version = 2
+	Version = 3 // files may be changed in place
 	Oldest  = 2
 )
 
@@ -49,7 +49,7 @@ const (
 	kindRefusal                 // receiver: why it ends the session
 	kindData                    // sender: part of a file's content
 	kindHole                    // sender: the next part of its content is none: zeros that take no room
-	kindAgain                   // sender: the file changed, its content starts over
+	kindAgain                   // sender of version 2: the file changed, its content starts over
 	kindDone                    // sender: the file's content is complete
 	kindGiveUp                  // sender: the file cannot be read
 	kindStep                    // sender: this and what follows are steps: kindStep + Op
@@ -91,6 +91,12 @@ func appendFrame(b []byte, k kind, body ...[]byte) []byte {
 
 // readFrame reads one frame. Between frames the end of the stream is io.EOF.
 func readFrame(r io.Reader) (frame, error) {
+	var buffer []byte
+	return readFrameInto(r, &buffer)
+}
+
+// readFrameInto is readFrame with a buffer that is used again: what was read before is gone.
+func readFrameInto(r io.Reader, buffer *[]byte) (frame, error) {
 	var length [lengthBytes]byte
 	if _, err := io.ReadFull(r, length[:]); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
@@ -102,7 +108,10 @@ func readFrame(r io.Reader) (frame, error) {
 	if n == 0 || n > 1+maxBody {
 		return frame{}, fmt.Errorf("%w: a length of %d bytes, of at most %d", ErrFrame, n, 1+maxBody)
 	}
-	b := make([]byte, n+checksumBytes)
+	if cap(*buffer) < int(n+checksumBytes) {
+		*buffer = make([]byte, n+checksumBytes)
+	}
+	b := (*buffer)[:n+checksumBytes]
 	if _, err := io.ReadFull(r, b); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
 			err = fmt.Errorf("%w: the stream ends within it", ErrFrame)

@@ -39,10 +39,11 @@ type Step struct {
 	From  string // of OpLink and of a move: the path of what is there now
 	Aside bool   // what has the name must first be taken out of the way: one of the two is a directory
 	// Blocks says that the content starts as that of the file of this name: of Old, or if that is nil of the one whose hashes were asked for just before.
-	Blocks bool
-	Old    *change.Entry
-	Entry  *change.Entry // what is to be there
-	Data   []byte        // all of a small file's content; of a large one it follows
+	Blocks  bool
+	InPlace bool // and stays that file: Old is changed where it is. From version 3 on
+	Old     *change.Entry
+	Entry   *change.Entry // what is to be there
+	Data    []byte        // all of a small file's content; of a large one it follows
 }
 
 // Op is what a Step does.
@@ -63,6 +64,7 @@ const (
 const (
 	flagAside = 1 << iota
 	flagBlocks
+	flagInPlace
 )
 
 // appendStep writes all but the data, which comes last.
@@ -74,6 +76,9 @@ func appendStep(b []byte, s Step) []byte {
 	if s.Blocks {
 		flags |= flagBlocks
 	}
+	if s.InPlace {
+		flags |= flagInPlace
+	}
 	b = appendText(append(b, flags), s.Path)
 	return appendEntry(appendEntry(appendText(b, s.From), s.Entry), s.Old)
 }
@@ -81,10 +86,10 @@ func appendStep(b []byte, s Step) []byte {
 func cutStep(body []byte) (Step, error) {
 	c := cutter{rest: body}
 	flags := c.uint8()
-	if flags&^(flagAside|flagBlocks) != 0 {
+	if flags&^(flagAside|flagBlocks|flagInPlace) != 0 {
 		c.fail("unknown flags %x", flags)
 	}
-	s := Step{Aside: flags&flagAside != 0, Blocks: flags&flagBlocks != 0, Path: c.path()}
+	s := Step{Aside: flags&flagAside != 0, Blocks: flags&flagBlocks != 0, InPlace: flags&flagInPlace != 0, Path: c.path()}
 	if s.From = c.text(); s.From != "" {
 		c.checked(s.From)
 	}
@@ -109,6 +114,8 @@ func (s Step) check(op Op) error {
 		return fmt.Errorf("%w: link %q to nothing", ErrFrame, s.Path)
 	case s.Entry != nil && !settable(s.Entry):
 		return fmt.Errorf("%w: step %d on %q with a digest of attributes", ErrFrame, op, s.Path)
+	case s.InPlace && (op != OpWriteLarge || !s.Blocks || s.Old == nil || s.Aside):
+		return fmt.Errorf("%w: step %d on %q in place of nothing", ErrFrame, op, s.Path)
 	case len(s.Data) > 0 && op != OpWrite:
 		return fmt.Errorf("%w: step %d with data", ErrFrame, op)
 	}

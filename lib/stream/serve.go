@@ -49,19 +49,20 @@ const DefaultWorkers = 8
 // serving is one session.
 type serving struct {
 	*Receiver
-	from   string
-	conn   io.ReadWriteCloser
-	in     *bufio.Reader
-	out    *bufio.Writer
-	ended  chan struct{}
-	root   *tree.Root
-	trash  *tree.Trash
-	hello  Hello
-	marker *change.Entry // when its bytes were read
-	hashed *change.Entry // the file whose blocks were told last
-	path   string        // of that file
-	names  Names         // of the directory that was listed last
-	ctx    context.Context
+	from    string
+	conn    io.ReadWriteCloser
+	in      *bufio.Reader
+	out     *bufio.Writer
+	ended   chan struct{}
+	root    *tree.Root
+	trash   *tree.Trash
+	hello   Hello
+	marker  *change.Entry // when its bytes were read
+	hashed  *change.Entry // the file whose blocks were told last
+	path    string        // of that file
+	partial bool          // it is what arrived of it
+	names   Names         // of the directory that was listed last
+	ctx     context.Context
 }
 
 // Serve serves one sender, whose name was proved by whoever handed the stream over, until the stream or the context ends. A session that is still there is ended first: what is left of it in the
@@ -129,10 +130,15 @@ func (s *serving) serve(ctx context.Context) error {
 
 func (s *serving) next() (frame, error) {
 	f, err := readFrame(s.in)
+	return f, s.broken(err)
+}
+
+// broken says of an error of reading whether it is one of the stream itself.
+func (s *serving) broken(err error) error {
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, ErrFrame) {
 		err = &lostStream{err}
 	}
-	return f, err
+	return err
 }
 
 func (s *serving) handle(f frame) error {
@@ -187,10 +193,13 @@ func (s *serving) greet(ctx context.Context) error {
 	}
 	s.root.Before, s.root.Refused = s.Before, s.refused
 	s.trash = tree.NewTrash(s.root, s.TrashDirectory)
-	if err := s.lock(); err != nil {
+	if err := lock(s.root); err != nil {
 		return err
 	}
 	if err := s.check(); err != nil {
+		return err
+	}
+	if err := s.recover(s.root); err != nil {
 		return err
 	}
 	s.Log.Debug().Str("from", s.hello.Name).Uint64("generation", s.hello.Generation).Msg("stream")
@@ -215,14 +224,14 @@ const (
 )
 
 // lock makes sure that no other process works on the replica for a stream: one that lost its sender ends soon.
-func (s *serving) lock() error {
+func lock(root *tree.Root) error {
 	for deadline := time.Now().Add(lockWait); ; time.Sleep(lockEvery) {
-		err := unix.Flock(s.root.Descriptor(), unix.LOCK_EX|unix.LOCK_NB)
+		err := unix.Flock(root.Descriptor(), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
 			return nil
 		}
 		if err != unix.EWOULDBLOCK && err != unix.EINTR || time.Now().After(deadline) {
-			return fmt.Errorf("another session still works on %s: %w", s.Path, err)
+			return fmt.Errorf("another session still works on %s: %w", root.Name, err)
 		}
 	}
 }

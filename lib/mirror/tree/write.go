@@ -3,6 +3,7 @@ package tree
 import (
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"math/rand/v2"
 	"os"
 	"time"
@@ -37,41 +38,107 @@ func (d *Dir) MakeDirectory(name string) error {
 // it will probably be. After any error the file is gone again.
 func (d *Dir) WriteTemporary(mode uint32, sync bool, fill func(*os.File) (*change.Entry, error)) (name string, err error) {
 	name = TemporaryName()
+	return name, d.write(name, unix.O_CREAT|unix.O_EXCL, mode, sync, fill, func() bool { return false })
+}
+
+// PartialName is where a large file arrives that is to have a name.
+func PartialName(name string) string {
+	hash := fnv.New64a()
+	hash.Write([]byte(name))
+	return fmt.Sprintf("%s%016x", change.PartialPrefix, hash.Sum64())
+}
+
+// WritePartial is WriteTemporary for a file that may go on later: resume says that it begins with what arrived before. keep is asked after an error whether
+// what has arrived stays.
+func (d *Dir) WritePartial(
+	target string, resume bool, mode uint32, sync bool, fill func(*os.File) (*change.Entry, error), keep func() bool,
+) (name string, err error) {
+	name = PartialName(target)
+	flags := 0
+	if !resume {
+		if err := d.RemoveTree(name); err != nil {
+			return "", err
+		}
+		flags = unix.O_CREAT | unix.O_EXCL
+	}
+	return name, d.write(name, flags, mode, sync, fill, keep)
+}
+
+func (d *Dir) write(name string, flags int, mode uint32, sync bool, fill func(*os.File) (*change.Entry, error), keep func() bool) error {
 	var fd int
-	err = d.root.do("make temporary", func() (err error) {
-		fd, err = unix.Openat(d.fd, name, unix.O_WRONLY|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, mode&0o777)
+	err := d.root.do("make temporary", func() (err error) {
+		fd, err = unix.Openat(d.fd, name, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_CLOEXEC|flags, mode&0o777)
 		return err
 	})
 	if err != nil {
-		return "", d.fail("make", name, err)
+		return d.fail("make", name, err)
 	}
-	defer func() {
-		if err != nil {
-			d.Discard(name)
-		}
-	}()
 	f := os.NewFile(uintptr(fd), name)
-	var e, have *change.Entry
+	var e *change.Entry
 	err = d.root.do("write", func() (err error) {
 		e, err = fill(f)
 		return err
 	})
+	err = d.finish(f, e, sync, err)
+	if closeErr := f.Close(); err == nil { // through FUSE this is where a failed write may first be told
+		err = closeErr
+	}
+	if err != nil && !keep() {
+		d.Discard(name)
+	}
+	return d.fail("write", name, err)
+}
+
+// finish syncs a file that was written, and gives it its attributes.
+func (d *Dir) finish(f *os.File, e *change.Entry, sync bool, err error) error {
 	if err == nil && sync {
 		err = d.root.do("sync", f.Sync)
 	}
-	if err == nil {
-		have, err = Stat(f)
+	if err != nil {
+		return err
 	}
+	have, err := Stat(f)
 	if err == nil && have.Size != e.Size {
 		err = fmt.Errorf("%d of %d bytes arrived", have.Size, e.Size)
 	}
 	if err == nil {
-		err = d.root.set(fd, e, have)
+		err = d.root.set(int(f.Fd()), e, have)
 	}
-	if closeErr := f.Close(); err == nil { // through FUSE this is where a failed write may first be told
-		err = closeErr
+	return err
+}
+
+// WriteRedo makes the file of change.Redo, lets fill write it and syncs it. After any error it is gone again.
+func (d *Dir) WriteRedo(fill func(*os.File) error) error {
+	if err := d.RemoveTree(change.Redo); err != nil {
+		return err
 	}
-	return name, d.fail("write", name, err)
+	return d.write(change.Redo, unix.O_CREAT|unix.O_EXCL, 0o600, true, func(f *os.File) (*change.Entry, error) {
+		if err := fill(f); err != nil {
+			return nil, err
+		}
+		return Stat(f)
+	}, func() bool { return false })
+}
+
+// Rewrite lets fill change a file where it is, syncs it and gives it all attributes of the entry that fill returns. Whatever ends it in
+// between leaves a file that is neither old nor new.
+func (d *Dir) Rewrite(name string, fill func(*os.File) (*change.Entry, error)) error {
+	fd, err := unix.Openat(d.fd, name, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
+	if err != nil {
+		return d.fail("open", name, err)
+	}
+	f := os.NewFile(uintptr(fd), name)
+	defer f.Close()
+	var e *change.Entry
+	err = d.root.do("rewrite", func() (err error) {
+		e, err = fill(f)
+		return err
+	})
+	err = d.finish(f, e, false, err)
+	if err == nil {
+		err = d.root.do("sync", f.Sync) // with its attributes, as what could make it whole goes then
+	}
+	return d.fail("write", name, err)
 }
 
 // Sync makes sure that what is in a file, or the names in a directory, outlive a loss of power. Other things have nothing to sync.
