@@ -41,6 +41,7 @@ type commands struct {
 	Oracle  oracleCommand  `cmd:"" help:"Wait until every replica is identical to the share; print the differences when not."`
 	Restore restoreCommand `cmd:"" help:"Heal, thaw and start what is broken, have it taken back, and bring the paper's roles back."`
 	Break   breakCommand   `cmd:"" help:"Make guests fail while a client works, wait for the repair, and print what was measured."`
+	Crash   crashCommand   `cmd:"" help:"Kill a service's process again and again while a client works; fail when an operation fails or a file is lost."`
 	Move    moveCommand    `cmd:"" help:"Move the file sharing server's role while a client works; fail when an operation fails or a file is lost."`
 	Divide  divideCommand  `cmd:"" help:"Cut the network and heal it while clients work on both sides; fail when anything acknowledged is lost."`
 	Soak    soakCommand    `cmd:"" help:"Nothing fails: clients work for a long time, and no server may take another for dead."`

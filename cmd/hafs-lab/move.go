@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 
 	"hafs/lib/lab"
@@ -31,8 +30,5 @@ func (c *moveCommand) Run(ctx context.Context, l *lab.Lab) error {
 	if err := out.Encode(moved); err != nil {
 		return err
 	}
-	if moved.Failed > 0 || len(moved.Lost) > 0 {
-		return fmt.Errorf("%d operations of the client failed, %d files are lost", moved.Failed, len(moved.Lost))
-	}
-	return nil
+	return moved.Err()
 }

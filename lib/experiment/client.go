@@ -96,3 +96,52 @@ func (b *Bench) readLog(m lab.Member, path string) ([]workload.Operation, error)
 	}
 	return workload.ReadLog(bytes.NewReader(text))
 }
+
+// Seen is what a client saw of something that it should have seen nothing of.
+type Seen struct {
+	Operations   int      `json:"client_ops"`
+	Failed       int      `json:"client_failed_ops"`
+	Slowest      float64  `json:"slowest_op_s"`
+	Acknowledged int      `json:"acknowledged_files"`
+	Lost         []string `json:"lost_files,omitempty"`
+}
+
+// Err is nil if no operation failed and no file is lost.
+func (s Seen) Err() error {
+	if s.Failed > 0 || len(s.Lost) > 0 {
+		return fmt.Errorf("%d operations of the client failed, %d files are lost", s.Failed, len(s.Lost))
+	}
+	return nil
+}
+
+// seen ends the client, waits until every replica is identical to the share, judges what the client saw, and takes its files away.
+func (b *Bench) seen(ctx context.Context, c *client, fs string) (Seen, error) {
+	var s Seen
+	log, err := c.stop()
+	if err != nil {
+		return s, err
+	}
+	if err := b.AwaitIdentical(ctx, sameLimit); err != nil {
+		return s, err
+	}
+	read, closeShare, err := witness.Reader(b.Lab, fs, c.directory)
+	if err != nil {
+		return s, err
+	}
+	defer closeShare()
+	s.Operations, s.Acknowledged = len(log), len(workload.Acknowledged(log))
+	for _, o := range log {
+		s.Slowest = max(s.Slowest, o.Took().Seconds())
+		if o.Outcome != workload.Good {
+			s.Failed++
+		}
+	}
+	lost, err := workload.Lost(log, time.Now(), read)
+	if err != nil {
+		return s, err
+	}
+	for _, a := range lost.Before {
+		s.Lost = append(s.Lost, a.File)
+	}
+	return s, b.run(ctx, fs, "rm", "-rf", c.directory)
+}

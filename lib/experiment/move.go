@@ -6,20 +6,14 @@ import (
 	"time"
 
 	"hafs/lib/shape"
-	"hafs/lib/witness"
-	"hafs/lib/workload"
 )
 
 // Moved is what a client saw of a planned move of the file sharing server's role.
 type Moved struct {
-	From         string   `json:"from"`
-	To           string   `json:"to"`
-	Took         float64  `json:"took_s"` // hafs-promote switchover
-	Operations   int      `json:"client_ops"`
-	Failed       int      `json:"client_failed_ops"`
-	Slowest      float64  `json:"slowest_op_s"`
-	Acknowledged int      `json:"acknowledged_files"`
-	Lost         []string `json:"lost_files,omitempty"`
+	From string  `json:"from"`
+	To   string  `json:"to"`
+	Took float64 `json:"took_s"` // hafs-promote switchover
+	Seen
 }
 
 // Move moves the role to a DRS1 while a client works, and judges what the client saw. After an error it may have moved nevertheless.
@@ -48,35 +42,6 @@ func (b *Bench) Move(ctx context.Context, to string) (Moved, error) {
 	if err := pause(ctx, coolDown); err != nil {
 		return m, err
 	}
-	log, err := c.stop()
-	if err != nil {
-		return m, err
-	}
-	if err := b.AwaitIdentical(ctx, sameLimit); err != nil {
-		return m, err
-	}
-	read, closeShare, err := witness.Reader(b.Lab, to, c.directory)
-	if err != nil {
-		return m, err
-	}
-	defer closeShare()
-	m.judge(log)
-	lost, err := workload.Lost(log, started, read)
-	if err != nil {
-		return m, err
-	}
-	for _, a := range append(lost.Before, lost.After...) {
-		m.Lost = append(m.Lost, a.File)
-	}
-	return m, b.run(ctx, to, "rm", "-rf", c.directory)
-}
-
-func (m *Moved) judge(log []workload.Operation) {
-	m.Operations, m.Acknowledged = len(log), len(workload.Acknowledged(log))
-	for _, o := range log {
-		m.Slowest = max(m.Slowest, o.Took().Seconds())
-		if o.Outcome != workload.Good {
-			m.Failed++
-		}
-	}
+	m.Seen, err = b.seen(ctx, c, to)
+	return m, err
 }
