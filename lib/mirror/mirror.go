@@ -131,6 +131,9 @@ func (m *Mirror) start(w Wanted) *running {
 		default:
 		}
 	}
+	if t, is := r.transport.(interface{ WhenLost(func()) }); is {
+		t.WhenLost(r.lost)
+	}
 	r.completed = func(generation uint64) {
 		r.log.Info().Str("event", "complete").Uint64("generation", generation).Msg("replica is complete")
 	}

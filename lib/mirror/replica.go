@@ -32,6 +32,7 @@ type replica struct {
 	status     ReplicaStatus
 	generation uint64 // in which everything is to be compared
 	needFull   bool
+	fullAfter  time.Time   // needFull does not hurry until then
 	unsaid     bool        // the replica has not heard yet that its position is one of this generation
 	taken      uint64      // every change up to this one was applied
 	comparison *comparison // under way, of a Gradual transport
@@ -54,6 +55,10 @@ const (
 
 	firstBackoff = 10 * time.Millisecond // a mount that is still coming up should not cost more
 	lastBackoff  = 2 * time.Second
+
+	// lostPause is how long nobody asks for a new session after one was lost, if nothing waits: sessions to a server whose role changes end a moment
+	// before the record says so here.
+	lostPause = 250 * time.Millisecond
 )
 
 func newReplica(w Wanted, t Transport, log zerolog.Logger, now time.Time) *replica {
@@ -95,6 +100,19 @@ func (r *replica) compareAgain() {
 	r.nextFull = time.Now()
 	r.mu.Unlock()
 	r.poke()
+}
+
+// lost notes that the session to the replica ended while there was nothing to do. What became of the replica since is not known.
+func (r *replica) lost() {
+	r.mu.Lock()
+	r.needFull, r.fullAfter = true, time.Now().Add(lostPause)
+	if r.status.State == Complete {
+		r.state(Filling)
+	}
+	r.mu.Unlock()
+	r.log.Info().Msg("the session to the replica has ended: everything is compared in a new one")
+	r.poke()
+	r.changed()
 }
 
 // follow takes a new generation over. A replica that is complete is so in that one too, and is told: else its position would be of a generation that
@@ -172,8 +190,10 @@ func (r *replica) idle(now time.Time) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.needFull || r.unsaid || r.queue.Len() > 0:
+	case r.unsaid || r.queue.Len() > 0:
 		return 0
+	case r.needFull:
+		return r.fullAfter.Sub(now)
 	case r.comparison != nil:
 		return r.comparison.resume.Sub(now)
 	}
@@ -267,7 +287,7 @@ func (r *replica) again(err error) {
 // arrived notes what the replica has now, and whether everything was compared. It gives r.mu back.
 func (r *replica) arrived(full bool) {
 	var passed []string
-	if !r.comparing() {
+	if !r.comparing() && !r.needFull { // the session in which everything was compared may have ended before this one began
 		r.status.Number = r.taken
 		passed, r.owed = r.owed, nil
 	}
@@ -321,6 +341,7 @@ func (r *replica) snapshot(now time.Time) ReplicaStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.status
+	s.Counts = r.mayTakeOver()
 	s.Pending = r.queue.Len() + r.working
 	if r.needFull || r.comparing() {
 		s.Pending++
@@ -353,6 +374,11 @@ func (r *replica) has(number uint64) bool {
 func (r *replica) counts() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.mayTakeOver()
+}
+
+// mayTakeOver says whether the replica has been whole; with r.mu held.
+func (r *replica) mayTakeOver() bool {
 	g, gradual := r.transport.(Gradual)
 	return !gradual || r.status.State == Complete || !g.Filling()
 }

@@ -27,6 +27,7 @@ type ReplicaStatus struct {
 	Generation uint64    `json:"generation"` // in which it was last found complete
 	State      State     `json:"state"`
 	Since      time.Time `json:"since"`            // of the state
+	Counts     bool      `json:"counts"`           // it has been whole, so that clients' changes wait for it
 	Number     uint64    `json:"number"`           // every change up to this one is on the replica; the replica's position
 	Pending    int       `json:"pending"`          // changes that wait or are being applied
 	Stalled    int       `json:"stalled_seconds"`  // how long it has not answered while there was work; 0: it answers
@@ -61,7 +62,7 @@ type Scrub struct {
 type State string
 
 const (
-	Filling  State = "filling"  // not yet compared as a whole; not fit to succeed the share
+	Filling  State = "filling"  // not yet compared as a whole, or not since its session was lost
 	Complete State = "complete" // like the share but for what is pending
 	Broken   State = "broken"   // the last attempt failed; the whole will be compared again
 )

@@ -43,6 +43,7 @@ type Stream struct {
 	filling  atomic.Bool
 	told     sync.Map // paths that were logged once
 	moved    atomic.Int64
+	lost     func() // see WhenLost
 
 	mu   sync.Mutex
 	conn io.Closer          // of the session
@@ -107,6 +108,21 @@ func (s *Stream) call(ctx context.Context, do func(context.Context) error) error
 		return Refusal{"the receiver refuses: " + refused.Reason}
 	}
 	return err
+}
+
+// WhenLost names what is told that a session ended while there was no call that would have said so. It is told before any other call begins,
+// and must make none.
+func (s *Stream) WhenLost(lost func()) { s.lost = lost }
+
+// watch waits for the end of a session. One that this side ended, or whose end a call has noticed, is not there any more then.
+func (s *Stream) watch(session *stream.Session) {
+	<-session.Ended()
+	s.busy.Lock()
+	defer s.busy.Unlock()
+	if s.session == session {
+		s.drop()
+		s.lost()
+	}
 }
 
 func (s *Stream) hangUp() {
@@ -194,6 +210,9 @@ func (s *Stream) open(ctx context.Context, marker []byte) error {
 	}
 	s.session, s.marker, s.journal = session, marker, newJournal()
 	s.filling.Store(!session.Position().Complete)
+	if s.lost != nil {
+		go s.watch(session)
+	}
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -501,4 +502,99 @@ func TestWhoWaitsChanges(t *testing.T) {
 	}
 	must(t, s.Apply(t.Context(), everything))
 	w.same()
+}
+
+// whole is a stream to a receiver whose replica was whole when it was asked.
+func (w *world) whole() *Stream {
+	r := &stream.Receiver{Path: w.replica, Cluster: "test", Log: w.log()}
+	r.Position = func() stream.Position { return stream.Position{Generation: 1, Complete: true} }
+	return w.stream(r)
+}
+
+// A session that ends while nothing is written is missed at once: what happened to the replica meanwhile is undone without any change.
+func TestSessionEndsWhileNothingIsWritten(t *testing.T) {
+	w := newWorld(t, "stream")
+	s := w.whole()
+	w.made = s
+	w.run()
+	w.sh("echo precious > f")
+	w.settle()
+	w.behind("rm f")
+	away := make(chan struct{})
+	s.busy.Lock()
+	dial := s.Open
+	s.Open = func(ctx context.Context) (io.ReadWriteCloser, error) { <-away; return dial(ctx) }
+	s.busy.Unlock()
+	(*w.far.Load()).Close()
+	eventually(t, func() error {
+		if s := w.status("r"); s.State != Filling || !s.Counts || s.Failures > 0 {
+			return fmt.Errorf("it is not said that it is compared: %+v", s)
+		}
+		return nil
+	})
+	close(away)
+	eventually(t, func() error {
+		if s := w.status("r"); s.State != Complete || s.Failures > 0 || s.Pending > 0 {
+			return fmt.Errorf("not compared: %+v", s)
+		}
+		return nil
+	})
+	w.same()
+}
+
+// A change that comes when the session has just ended counts only once everything was compared.
+func TestSessionEndsBeforeAChange(t *testing.T) {
+	w := newWorld(t, "stream")
+	w.made = w.whole()
+	w.run()
+	w.sh("echo precious > f")
+	w.settle()
+	for i := range 20 {
+		w.behind("rm f")
+		(*w.far.Load()).Close()
+		w.sh("echo x >> g")
+		if i%2 == 0 {
+			must(t, w.mirror.Settle(t.Context(), []string{"g"}, 1))
+		} else if a := w.mirror.Wait(Request{Timeout: 10 * time.Second}); !a.OK {
+			t.Fatalf("%+v", a)
+		}
+		if _, err := os.Stat(filepath.Join(w.replica, "f")); err != nil {
+			t.Fatalf("the change counted on a replica that was not compared: %v", err)
+		}
+	}
+}
+
+// Whoever ends a session is not told that it was lost, nor is who heard of it from a call.
+func TestSessionThatThisSideEnds(t *testing.T) {
+	for name, end := range map[string]func(t *testing.T, s *Stream, far io.Closer){
+		"close": func(_ *testing.T, s *Stream, _ io.Closer) { s.Close() },
+		"another greeting": func(t *testing.T, s *Stream, _ io.Closer) {
+			s.Through = func() bool { return true }
+			if err := s.Apply(t.Context(), nil); !errors.Is(err, errAnew) {
+				t.Errorf("got %v", err)
+			}
+		},
+		"a call that fails": func(t *testing.T, s *Stream, far io.Closer) {
+			err := s.call(t.Context(), func(context.Context) error {
+				far.Close()
+				<-s.session.Ended()
+				_, err := s.session.Look([]string{"."}, false)
+				return err
+			})
+			if !errors.Is(err, stream.ErrEnded) {
+				t.Errorf("got %v", err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, "stream")
+				s := w.transport().(*Stream)
+				s.WhenLost(func() { t.Error("lost") })
+				must(t, s.Apply(t.Context(), everything))
+				end(t, s, *w.far.Load())
+				synctest.Wait()
+			})
+		})
+	}
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,12 +31,14 @@ type world struct {
 	replica string // as seen from the inside, behind the mount
 	root    *tree.Root
 	mirror  *Mirror
+	made    Transport               // the way to the replica, when it is not that of its kind
 	more    map[string]Transport    // further replicas, which are not compared
 	quiet   bool                    // log nothing
 	before  func(step string) error // asked before every step that changes the replica
 	parts   Parts                   // of comparisons by a stream
 	pace    Pace
-	logged  *logged // takes the log, when set
+	logged  *logged                  // takes the log, when set
+	far     atomic.Pointer[net.Conn] // the receiver's end of the newest stream
 }
 
 // worlds runs a test once for each way to a replica.
@@ -92,6 +95,9 @@ func (w *world) log() zerolog.Logger {
 // transport makes the way to the replica.
 func (w *world) transport() Transport {
 	w.t.Helper()
+	if w.made != nil {
+		return w.made
+	}
 	switch w.kind {
 	case "rsync":
 		return &Rsync{Share: w.root, Target: w.replica + "/", Log: w.log()}
@@ -130,6 +136,7 @@ func (w *world) dial(r *stream.Receiver) func(context.Context) (io.ReadWriteClos
 	w.t.Cleanup(func() { stop(); serving.Wait() })
 	return func(context.Context) (io.ReadWriteCloser, error) {
 		here, there := net.Pipe()
+		w.far.Store(&there)
 		serving.Go(func() { _ = r.Serve(ctx, "L1", there) })
 		return here, nil
 	}

@@ -64,6 +64,8 @@ func findings(r record.Record, report Report, answers map[string]Answer, now tim
 			add(true, p.Name, "journalctl -u hafs-mirror on "+p.FedBy, "%s (%s of pair %d): %s does not feed it yet", p.Name, p.Place, p.Pair, p.FedBy)
 		case p.State == mirror.Broken:
 			add(true, p.Name, "journalctl -u hafs-mirror on "+p.FedBy, "%s (%s of pair %d) gets no changes: %s", p.Name, p.Place, p.Pair, p.Error)
+		case p.State == mirror.Filling && p.Counts:
+			add(false, p.Name, "wait", "%s (%s of pair %d) was whole, and is compared with %s again", p.Name, p.Place, p.Pair, p.FedBy)
 		case p.State == mirror.Filling:
 			add(false, p.Name, "wait", "%s (%s of pair %d) is being filled", p.Name, p.Place, p.Pair)
 		}
@@ -95,7 +97,7 @@ func findings(r record.Record, report Report, answers map[string]Answer, now tim
 	return found
 }
 
-// alone says whether all replicas of the file sharing server are still being filled.
+// alone says whether all replicas of the file sharing server are still being filled for the first time.
 func alone(r record.Record, report Report) bool {
 	if !answered(report, r.FS.Name) {
 		return false
@@ -105,7 +107,7 @@ func alone(r record.Record, report Report) bool {
 		if p.FedBy != r.FS.Name || p.State == "" {
 			continue
 		}
-		if p.State != mirror.Filling {
+		if p.State != mirror.Filling || p.Counts {
 			return false
 		}
 		known = true

@@ -58,6 +58,7 @@ type Replica struct {
 	Pair    int          `json:"pair"`
 	Place   string       `json:"place"`
 	State   mirror.State `json:"state"`  // empty: its feeder says nothing of it
+	Counts  bool         `json:"counts"` // it has been whole, so that changes wait for it
 	Number  uint64       `json:"number"` // position: changes up to this one, as its feeder counts, are on it
 	Pending int          `json:"pending"`
 	Held    int          `json:"held,omitempty"` // deletes that are held back
@@ -112,7 +113,7 @@ func (report *Report) addReplica(answers map[string]Answer, name, feeder, place 
 	row := Replica{Name: name, FedBy: feeder, Pair: pair, Place: place}
 	for _, s := range answers[feeder].Mirror.Replicas {
 		if s.Name == name {
-			row.State, row.Number, row.Pending, row.Held, row.Error = s.State, s.Number, s.Pending, s.Held, s.Error
+			row.State, row.Counts, row.Number, row.Pending, row.Held, row.Error = s.State, s.Counts, s.Number, s.Pending, s.Held, s.Error
 			row.Comparison, row.Scrub = s.Comparison, s.Scrub
 		}
 	}

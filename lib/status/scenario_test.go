@@ -83,17 +83,20 @@ func (w world) happen(event, name, text string) error {
 			w.answers[feeder] = f
 		}
 		return nil
-	case "held", "scrubbed": // of this server, as its feeder sees it: how many deletes; which files differed
+	case "held", "scrubbed", "whole": // of this server, as its feeder sees it: how many deletes; which files differed; that it was whole once
 		for feeder, f := range w.answers {
 			replicas := slices.Clone(f.Mirror.Replicas)
 			for i := range replicas {
 				if replicas[i].Name != name {
 					continue
 				}
-				if event == "held" {
+				switch event {
+				case "held":
 					_, err = fmt.Sscan(text, &replicas[i].Held)
-				} else {
+				case "scrubbed":
 					replicas[i].Scrub = &mirror.Scrub{Ended: now, Differed: strings.Fields(text)}
+				case "whole":
+					replicas[i].Counts = true
 				}
 			}
 			f.Mirror.Replicas = replicas

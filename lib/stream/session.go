@@ -10,12 +10,13 @@ import (
 	"time"
 )
 
-// Session is the sender's side of a stream. One call at a time; only Close may be called at any moment. After an error of a call (other
+// Session is the sender's side of a stream. One call at a time; only Close and Ended may be called at any moment. After an error of a call (other
 // than a Problem) the session is over.
 type Session struct {
 	conn     io.ReadWriteCloser
 	out      *bufio.Writer
 	frames   chan frame    // what arrived; closed with the stream
+	ended    chan struct{} // closed after frames
 	closed   chan struct{} // Close was called
 	once     sync.Once
 	readErr  error // valid when frames is closed
@@ -46,7 +47,8 @@ func Open(conn io.ReadWriteCloser, h Hello, progress func()) (*Session, error) {
 		progress = func() {}
 	}
 	s := &Session{
-		conn: conn, out: bufio.NewWriterSize(conn, bufferBytes), frames: make(chan frame, 1), closed: make(chan struct{}), progress: progress,
+		conn: conn, out: bufio.NewWriterSize(conn, bufferBytes), frames: make(chan frame, 1), progress: progress,
+		ended: make(chan struct{}), closed: make(chan struct{}),
 	}
 	go s.read()
 	if err := s.greet(h); err != nil {
@@ -83,10 +85,14 @@ func (s *Session) Close() error {
 	return err
 }
 
-// Err says why the session is over; nil while it is not.
+// Ended is closed when the stream has ended, whoever ended it, also while there is no call that would notice.
+func (s *Session) Ended() <-chan struct{} { return s.ended }
+
+// Err says why the session is over, once a call has noticed; nil before.
 func (s *Session) Err() error { return s.err }
 
 func (s *Session) read() {
+	defer close(s.ended)
 	defer close(s.frames)
 	in := bufio.NewReaderSize(s.conn, bufferBytes)
 	for {
