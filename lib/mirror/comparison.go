@@ -84,7 +84,7 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 	c.Sent += sent
 	if again := (vanishedName{}); errors.As(err, &again) {
 		if err = s.apply(ctx, again.looks()); err == nil && position != nil {
-			_, err = s.send(nil, s.durable(waited, 0), position)
+			_, err = s.send(nil, s.durable(waited), position)
 		}
 	}
 	if err != nil {

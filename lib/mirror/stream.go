@@ -305,7 +305,7 @@ func (s *Stream) make(ctx context.Context, g *far, changes []change.Change, posi
 	if len(g.problems) > 0 {
 		position = nil // what could not be read is not on the replica
 	}
-	durable := s.durable(changes, count(steps, Write))
+	durable := s.durable(changes)
 	if len(steps) == 0 && position == nil && len(durable) == 0 {
 		return 0, nil
 	}
@@ -315,9 +315,8 @@ func (s *Stream) make(ctx context.Context, g *far, changes []change.Change, posi
 // durableBytes is how much is named in one batch; it fits into a frame.
 const durableBytes = 512 << 10
 
-// durable are the paths that somebody waits for; ".": everything. A barrier that comes with many files does not wait for their syncs; clients' changes
-// always do.
-func (s *Stream) durable(changes []change.Change, writes int) []string {
+// durable are the paths that somebody waits for; ".": everything.
+func (s *Stream) durable(changes []change.Change) []string {
 	if !s.Sync {
 		return nil
 	}
@@ -326,9 +325,7 @@ func (s *Stream) durable(changes []change.Change, writes int) []string {
 	for _, c := range changes {
 		switch {
 		case c.Kind == change.Barrier, c.Waited && c.Kind == change.Rescan:
-			if writes <= syncFiles {
-				return []string{"."}
-			}
+			return []string{"."}
 		case c.Waited:
 			paths = append(paths, c.Path)
 			bytes += len(c.Path)

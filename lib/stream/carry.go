@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"hafs/lib/change"
@@ -18,8 +19,11 @@ type carrying struct {
 	*serving
 	wanted map[string]bool // paths that are to be on the disk before the answer; ".": all
 	steps  int
-	paths  []string  // that steps were about
-	asked  time.Time // when it was last made sure that the batch may go on
+	paths  []string        // that steps were about
+	loose  map[string]bool // of these, what is not on the disk yet even if it was wanted there; deletes are only in the directory
+	many   atomic.Bool     // there are more steps than are synced one by one
+	ended  bool            // what it brought is synced, or known to be unsynced
+	asked  time.Time       // when it was last made sure that the batch may go on
 	places chan struct{}
 	done   sync.WaitGroup
 
@@ -35,7 +39,7 @@ func (s *serving) batch(body []byte) error {
 	if err != nil {
 		return err
 	}
-	b := &carrying{serving: s, wanted: map[string]bool{}, asked: time.Now()}
+	b := &carrying{serving: s, wanted: map[string]bool{}, loose: map[string]bool{}, asked: time.Now()}
 	for _, path := range durable {
 		b.wanted[path] = true
 	}
@@ -44,7 +48,12 @@ func (s *serving) batch(body []byte) error {
 		workers = DefaultWorkers
 	}
 	b.places = make(chan struct{}, workers)
-	defer b.done.Wait()
+	defer func() {
+		b.done.Wait()
+		if !b.ended {
+			s.unsynced.add(b.paths)
+		}
+	}()
 	for {
 		f, err := s.next()
 		if err == io.EOF {
@@ -92,6 +101,8 @@ func (b *carrying) end(body []byte) error {
 	}
 	if err := b.syncWanted(); err != nil {
 		b.result.fail(b.steps, err)
+	} else {
+		b.ended = true
 	}
 	if err := b.passed(b.paths); err != nil {
 		return err
@@ -118,7 +129,7 @@ func (b *carrying) step(op Op, body []byte) error {
 	}
 	number := b.steps
 	b.steps++
-	b.paths = append(b.paths, s.Path)
+	b.brings(op, s.Path)
 	if op == OpLink {
 		b.done.Wait()
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -479,59 +480,131 @@ func named(path string, s Step) Step {
 	return s
 }
 
+// syncing counts what is synced by itself, and how often the file system is.
+type syncing struct{ each, all atomic.Int64 }
+
+func (c *syncing) before(step string) error {
+	switch step {
+	case "sync":
+		c.each.Add(1)
+	case "sync all":
+		c.all.Add(1)
+	}
+	return nil
+}
+
+// sent sends steps as one batch, and says what was synced for it.
+func (c *syncing) sent(t *testing.T, s *Session, durable []string, ops []Op, steps []Step) string {
+	t.Helper()
+	c.each.Store(0)
+	c.all.Store(0)
+	b, err := s.Begin(durable...)
+	must(t, err)
+	for i, step := range steps {
+		_, err := b.Step(ops[i], step)
+		must(t, err)
+	}
+	if result, err := b.End(nil); err != nil || result.Count > 0 {
+		t.Errorf("%+v, %v", result, err)
+	}
+	return fmt.Sprintf("%d files, %d times all", c.each.Load(), c.all.Load())
+}
+
+func files(n int) (ops []Op, steps []Step) {
+	for i := range n {
+		ops, steps = append(ops, OpWrite), append(steps, named(fmt.Sprintf("f%d", i), file("x")))
+	}
+	return ops, steps
+}
+
 // What somebody waits for is on the disk before the answer, whichever batch brought it; nothing else is.
 func TestWhatIsWaitedForIsSynced(t *testing.T) {
 	r := newReceiver(t)
-	syncs := 0
-	r.Before = func(step string) error {
-		if step == "sync" {
-			syncs++
-		}
-		return nil
-	}
+	var count syncing
+	r.Before = count.before
 	s := open(t, r)
+	directory := Step{Entry: &change.Entry{Kind: change.Directory}}
+	attributes := Step{Entry: &change.Entry{Kind: change.File, Size: 1, Mode: 0o600}}
 	for _, c := range []struct {
 		name    string
 		durable []string
 		ops     []Op
 		steps   []Step
-		syncs   int
+		want    string
 	}{
-		{"nobody waits", nil, []Op{OpMakeDirectory, OpWrite, OpWrite}, []Step{named("d", Step{Entry: &change.Entry{Kind: change.Directory}}), named("d/a", file("x")), named("b", file("x"))}, 0},
-		{"a new one", []string{"c"}, []Op{OpWrite, OpWrite}, []Step{named("c", file("x")), named("e", file("x"))}, 2}, // and its name
-		{"of a batch before", []string{"d/a"}, nil, nil, 2},
-		{"synced already", []string{"d/a", "c"}, nil, nil, 0},
-		{"a delete", []string{"c"}, []Op{OpDelete}, []Step{{Path: "c"}}, 1},
-		{"everything", []string{"."}, nil, nil, 4}, // b, d, e, and the directory they are in
-		{"nothing is left", []string{"."}, nil, nil, 0},
+		{"one before this receiver may have brought more", []string{"."}, []Op{OpMakeDirectory}, []Step{named("d", directory)}, "0 files, 1 times all"},
+		{"nobody waits", nil, []Op{OpWrite, OpWrite}, []Step{named("d/a", file("x")), named("b", file("x"))}, "0 files, 0 times all"},
+		{"a new one, and its name", []string{"c"}, []Op{OpWrite, OpWrite}, []Step{named("c", file("x")), named("e", file("x"))}, "2 files, 0 times all"},
+		{"of a batch before", []string{"d/a"}, nil, nil, "2 files, 0 times all"},
+		{"synced already", []string{"d/a", "c"}, nil, nil, "0 files, 0 times all"},
+		{"attributes alone", []string{"d/a"}, []Op{OpAttributes}, []Step{named("d/a", attributes)}, "2 files, 0 times all"},
+		{"a delete", []string{"c"}, []Op{OpDelete}, []Step{{Path: "c"}}, "1 files, 0 times all"},
+		{"everything: b, e, and the directory they are in", []string{"."}, nil, nil, "3 files, 0 times all"},
+		{"nothing is left", []string{"."}, nil, nil, "0 files, 0 times all"},
 	} {
-		syncs = 0
-		b, err := s.Begin(c.durable...)
-		must(t, err)
-		for i, step := range c.steps {
-			_, err := b.Step(c.ops[i], step)
-			must(t, err)
-		}
-		if result, err := b.End(nil); err != nil || result.Count > 0 || syncs != c.syncs {
-			t.Errorf("%s: %d syncs, not %d; %+v, %v", c.name, syncs, c.syncs, result, err)
+		if got := count.sent(t, s, c.durable, c.ops, c.steps); got != c.want {
+			t.Errorf("%s: %s, not %s", c.name, got, c.want)
 		}
 	}
-	batch(t, s, []Op{OpMakeDirectory}, []Step{named("d2", Step{Entry: &change.Entry{Kind: change.Directory}})})
-	b, err := s.Begin()
-	must(t, err)
-	_, err = b.Step(OpWrite, named("d/f", file("x")))
-	must(t, err)
-	_, err = b.End(nil)
-	must(t, err)
+	count.sent(t, s, nil, []Op{OpMakeDirectory, OpWrite}, []Step{named("d2", directory), named("d/f", file("x"))})
 	if moved, err := s.Move("d", "d2/d"); !moved || err != nil {
 		t.Fatal(moved, err)
 	}
-	syncs = 0
-	b, err = s.Begin("d2/d/f")
+	if got := count.sent(t, s, []string{"d2/d/f"}, nil, nil); got != "2 files, 0 times all" {
+		t.Errorf("moved meanwhile: %s", got)
+	}
+}
+
+// Many files are not synced one by one, and that they are not known any more is remembered.
+func TestManyFilesAreSyncedTogether(t *testing.T) {
+	r := newReceiver(t)
+	var count syncing
+	r.Before = count.before
+	s := open(t, r)
+	all := []string{"."}
+	count.sent(t, s, all, nil, nil)
+	ops, steps := files(2 * oneByOne)
+	if got := count.sent(t, s, all, ops, steps); !strings.HasSuffix(got, " 1 times all") || count.each.Load() > oneByOne {
+		t.Errorf("in a barrier's own batch: %s", got)
+	}
+	count.sent(t, s, nil, ops, steps)
+	if got := count.sent(t, s, all, nil, nil); got != "0 files, 1 times all" {
+		t.Errorf("in a batch before: %s", got)
+	}
+	ops, steps = files(maxUnsynced + 1)
+	count.sent(t, s, nil, ops, steps)
+	if got := count.sent(t, s, []string{"f0"}, nil, nil); got != "2 files, 0 times all" {
+		t.Errorf("one of too many: %s", got)
+	}
+	for _, want := range []string{"0 files, 1 times all", "0 files, 0 times all"} {
+		if got := count.sent(t, s, all, nil, nil); got != want {
+			t.Errorf("all of too many: %s, not %s", got, want)
+		}
+	}
+}
+
+// What a batch brought that broke off is not taken for synced; nor is what is on a replica that others may have filled.
+func TestWhatIsNotTakenForSynced(t *testing.T) {
+	r := newReceiver(t)
+	var count syncing
+	r.Before = count.before
+	position := Position{Complete: true}
+	r.Position = func() Position { return position }
+	s := open(t, r)
+	count.sent(t, s, []string{"."}, nil, nil)
+	b, err := s.Begin()
 	must(t, err)
-	_, err = b.End(nil)
+	_, err = b.Step(OpWrite, named("a", file("x")))
 	must(t, err)
-	if syncs != 2 {
-		t.Errorf("moved meanwhile: %d syncs", syncs)
+	must(t, s.flush())
+	s.Close()
+	s = open(t, r)
+	if got := count.sent(t, s, []string{"a"}, nil, nil); got != "2 files, 0 times all" {
+		t.Errorf("it broke off: %s", got)
+	}
+	position.Complete = false
+	s = open(t, r)
+	if got := count.sent(t, s, []string{"."}, nil, nil); got != "0 files, 1 times all" {
+		t.Errorf("others may have filled it: %s", got)
 	}
 }

@@ -206,6 +206,9 @@ func (s *serving) greet(ctx context.Context) error {
 	w := Welcome{Version: s.hello.Version, Cluster: s.Cluster}
 	if s.Position != nil {
 		w.Position = s.Position()
+		if !w.Position.Complete { // others may have filled it meanwhile
+			s.unsynced.lose()
+		}
 	}
 	return s.reply(kindWelcome, appendWelcome(nil, w))
 }

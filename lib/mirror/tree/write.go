@@ -166,6 +166,14 @@ func (r *Root) Sync(path string) error {
 	return d.fail("sync", name, err)
 }
 
+// SyncAll makes sure that all of the root's file system outlives a loss of power.
+func (r *Root) SyncAll() error {
+	if err := r.do("sync all", func() error { return unix.Syncfs(r.fd()) }); err != nil {
+		return fmt.Errorf("sync the file system of %s: %w", r.Name, err)
+	}
+	return nil
+}
+
 // MakeSymlink makes a symbolic link under a temporary name. A plain one gets neither owner nor time.
 func (d *Dir) MakeSymlink(e *change.Entry, plain bool) (name string, err error) {
 	name = TemporaryName()
