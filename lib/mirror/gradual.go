@@ -101,6 +101,9 @@ func (r *replica) part(ctx context.Context, g Gradual) error {
 		c.resume = now.Add(max(restShare*now.Sub(began), transfer(c.Read-before.Read, r.pace.ScrubBandwidth)))
 	}
 	if !c.Done {
+		if r.status.State == Broken { // it can be reached again
+			r.state(Filling)
+		}
 		r.mu.Unlock()
 		r.changed()
 		return nil

@@ -31,7 +31,7 @@ type ReplicaStatus struct {
 	Number     uint64    `json:"number"`           // every change up to this one is on the replica; the replica's position
 	Pending    int       `json:"pending"`          // changes that wait or are being applied
 	Stalled    int       `json:"stalled_seconds"`  // how long it has not answered while there was work; 0: it answers
-	Error      string    `json:"error,omitempty"`  // why it is broken
+	Error      string    `json:"error,omitempty"`  // why it is broken, or was since it was complete
 	Failures   int       `json:"failures"`         // since the mirror started
 	Checked    time.Time `json:"checked,omitzero"` // when everything was last compared
 	Held       int       `json:"held,omitempty"`   // deletes that are held back; see DeleteBudget

@@ -64,6 +64,8 @@ func findings(r record.Record, report Report, answers map[string]Answer, now tim
 			add(true, p.Name, "journalctl -u hafs-mirror on "+p.FedBy, "%s (%s of pair %d): %s does not feed it yet", p.Name, p.Place, p.Pair, p.FedBy)
 		case p.State == mirror.Broken:
 			add(true, p.Name, "journalctl -u hafs-mirror on "+p.FedBy, "%s (%s of pair %d) gets no changes: %s", p.Name, p.Place, p.Pair, p.Error)
+		case p.State == mirror.Filling && p.Error != "":
+			add(false, p.Name, "wait; if this stays: journalctl -u hafs-mirror on "+p.FedBy, "%s (%s of pair %d) is being filled again after: %s", p.Name, p.Place, p.Pair, p.Error)
 		case p.State == mirror.Filling && p.Counts:
 			add(false, p.Name, "wait", "%s (%s of pair %d) was whole, and is compared with %s again", p.Name, p.Place, p.Pair, p.FedBy)
 		case p.State == mirror.Filling:
