@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,17 +14,11 @@ import (
 type journal struct {
 	mu    sync.Mutex
 	top   *folder
-	count int                   // of files
-	inode uint64                // the last one given
-	names map[fileID][]seenName // under which each file's inode was seen; it may get further ones at any time
-	dirs  map[fileID]*folder    // the same for directories, whose name is that of their folder
-	round uint32                // of the comparisons of everything: what a whole one did not come past is forgotten
-}
-
-// seenName is a name of a file.
-type seenName struct {
-	path  string
-	round uint32 // in which it was seen last
+	count int                // of files
+	inode uint64             // the last one given
+	names names              // of the share's files
+	dirs  map[fileID]*folder // the same for directories, whose name is that of their folder
+	round uint32             // of the comparisons of everything: what a whole one did not come past is forgotten
 }
 
 // known is a state of a file of the share.
@@ -54,7 +47,7 @@ type folder struct {
 const maxJournal = 200_000
 
 func newJournal() *journal {
-	return &journal{top: &folder{name: "."}, names: map[fileID][]seenName{}, dirs: map[fileID]*folder{}}
+	return &journal{top: &folder{name: "."}, names: names{}, dirs: map[fileID]*folder{}}
 }
 
 func identity(e *change.Entry) fileID { return fileID{e.Dev, e.Ino} }
@@ -212,7 +205,7 @@ func (j *journal) drop(path string) int {
 	before := j.count
 	k, isFile, below := j.take(path)
 	if isFile {
-		j.unname(path, k.id)
+		j.names.drop(path, k.id)
 	}
 	if below != nil {
 		j.unnameAll(path, below)
@@ -220,17 +213,9 @@ func (j *journal) drop(path string) int {
 	return before - j.count
 }
 
-// unname drops one name of a file; with j.mu held.
-func (j *journal) unname(path string, id fileID) {
-	names := slices.DeleteFunc(j.names[id], func(name seenName) bool { return name.path == path })
-	if j.names[id] = names; len(names) == 0 {
-		delete(j.names, id)
-	}
-}
-
 func (j *journal) unnameAll(path string, f *folder) {
 	for name, k := range f.files {
-		j.unname(change.Join(path, name), k.id)
+		j.names.drop(change.Join(path, name), k.id)
 	}
 	for name, child := range f.folders {
 		j.unnameAll(change.Join(path, name), child)
@@ -389,12 +374,7 @@ func (j *journal) retain() {
 	clear(j.dirs)
 	j.prune(j.top)
 	j.count = j.top.count()
-	for id, names := range j.names {
-		names = slices.DeleteFunc(names, func(name seenName) bool { return name.round != j.round })
-		if j.names[id] = names; len(names) == 0 {
-			delete(j.names, id)
-		}
-	}
+	j.names.retain(j.round)
 }
 
 func (j *journal) prune(f *folder) {
@@ -413,48 +393,25 @@ func (j *journal) prune(f *folder) {
 	}
 }
 
-// maxStaleNames is how many names a file with only one may seem to have before the others are forgotten.
-const maxStaleNames = 8
-
-// seen notes a name of a file. Names that it has lost are not always taken out; who uses them has to look. Beyond the bound only names of
-// files with several are kept.
+// seen notes a name of a file; see names.
 func (j *journal) seen(path string, e *change.Entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	id := identity(e)
-	names := j.names[id]
-	if at := slices.IndexFunc(names, func(name seenName) bool { return name.path == path }); at >= 0 {
-		names[at].round = j.round
-		return
-	}
-	switch now := (seenName{path, j.round}); {
-	case e.Nlink > 1:
-		j.names[id] = append(names, now)
-	case len(names) > maxStaleNames:
-		j.names[id] = []seenName{now}
-	case len(names) > 0 || len(j.names) < maxJournal:
-		j.names[id] = append(names, now)
-	}
+	j.names.seen(path, e, j.round)
 }
 
 // others lists the other names a file was seen under; it may have lost them since.
 func (j *journal) others(path string, e *change.Entry) []string {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	var others []string
-	for _, name := range j.names[identity(e)] {
-		if name.path != path {
-			others = append(others, name.path)
-		}
-	}
-	return others
+	return j.names.others(path, e)
 }
 
 // forget drops one name of a file that has it no more.
 func (j *journal) forget(path string, id fileID) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.unname(path, id)
+	j.names.drop(path, id)
 }
 
 // files counts the files known.
