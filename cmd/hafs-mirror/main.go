@@ -23,7 +23,7 @@ type cli struct {
 	command.Common
 	Run     runCommand     `cmd:"" default:"withargs" help:"Read changes and apply them (this is what is done without a command)."`
 	Verify  verifyCommand  `cmd:"" help:"Compare replicas with the share by checksum; print one difference a line."`
-	Wait    waitCommand    `cmd:"" help:"Return when everything written before is on the replicas of the running hafs-mirror."`
+	Wait    waitCommand    `cmd:"" help:"Return when everything written before is on the disks of the running hafs-mirror's replicas; a terminal shows how far it is."`
 	Release releaseCommand `cmd:"" help:"Let the deletes go that the running hafs-mirror holds back; print replicas, and how many deletes."`
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -33,7 +34,9 @@ func (c *waitCommand) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	a, err := mirror.Ask(ctx, socket, mirror.Request{Copies: c.Copies, Timeout: c.Timeout})
+	shown := onTerminal(os.Stderr)
+	a, err := mirror.AskWatching(ctx, socket, mirror.Request{Copies: c.Copies, Timeout: c.Timeout}, func(a mirror.Answer) { shown.show(standing(a)) })
+	shown.show(nil)
 	switch {
 	case err != nil:
 		return err
@@ -44,6 +47,15 @@ func (c *waitCommand) Run(ctx context.Context) error {
 			orNone(a.Reached, " "), orNone(a.Lagging, "; "))
 	}
 	return nil
+}
+
+// standing is a line for each replica.
+func standing(a mirror.Answer) []string {
+	var lines []string
+	for _, name := range a.Reached {
+		lines = append(lines, name+": reached")
+	}
+	return append(lines, a.Lagging...)
 }
 
 func orNone(words []string, between string) string {

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -35,6 +36,9 @@ type Request struct {
 	Release bool          `json:"release,omitempty"` // let deletes go that are held back, of this replica or of all
 	DryRun  bool          `json:"dry_run,omitempty"` // only say how many those are
 	Timeout time.Duration `json:"timeout"`           // nanoseconds
+	Watch   bool          `json:"watch,omitempty"`   // say meanwhile how far it is, by answers that are Waiting
+
+	meanwhile func(Answer) // is told that
 }
 
 // Answer says how far the barrier came.
@@ -44,6 +48,7 @@ type Answer struct {
 	Refused string   `json:"refused,omitempty"` // why there is no use waiting
 	Error   string   `json:"error,omitempty"`
 	OK      bool     `json:"ok"`
+	Waiting bool     `json:"waiting,omitempty"` // another answer follows
 	// Differences of replicas, by name; one that could not be compared is in Lagging.
 	Differences map[string][]Difference `json:"differences,omitempty"`
 	Held        map[string]int          `json:"held,omitempty"` // deletes that were held back, by replica
@@ -70,6 +75,9 @@ func (m *Mirror) Serve(listener net.Listener) {
 				_ = json.NewEncoder(conn).Encode(m.release(q))
 				return
 			case !q.Drain:
+				if q.Watch {
+					q.meanwhile = func(a Answer) { _ = json.NewEncoder(conn).Encode(a) }
+				}
 				_ = json.NewEncoder(conn).Encode(m.Wait(q))
 				return
 			}
@@ -100,6 +108,9 @@ func (m *Mirror) drained(q Request) (open func(), a Answer) {
 	}
 	return open, m.Wait(q)
 }
+
+// lookEvery is how often whoever watches is told how far a barrier is.
+const lookEvery = 250 * time.Millisecond
 
 // Wait marks the share and waits until the mark has come through.
 func (m *Mirror) Wait(q Request) Answer {
@@ -132,6 +143,12 @@ func (m *Mirror) Wait(q Request) Answer {
 		return Answer{Error: err.Error()}
 	}
 	deadline := time.After(q.Timeout)
+	var look <-chan time.Time
+	if q.meanwhile != nil {
+		ticker := time.NewTicker(lookEvery)
+		defer ticker.Stop()
+		look = ticker.C
+	}
 	for {
 		m.mu.Lock()
 		reached := slices.Clone(b.reached)
@@ -141,8 +158,16 @@ func (m *Mirror) Wait(q Request) Answer {
 		}
 		select {
 		case <-b.news:
+		case <-look:
+			reached, lagging, _ := m.standing(b)
+			q.meanwhile(Answer{Reached: reached, Lagging: lagging, Waiting: true})
 		case <-deadline:
-			return m.late(b)
+			reached, lagging, begun := m.standing(b)
+			a := Answer{Reached: reached, Lagging: lagging, Error: "time is up"}
+			if !begun {
+				a.Error = "the mark in the share was not reported: is hafs-watch running?"
+			}
+			return a
 		case <-m.ctx.Done():
 			return Answer{Error: "the mirror ends"}
 		}
@@ -172,28 +197,18 @@ func (m *Mirror) unmark(id string) {
 	_ = unix.Unlinkat(m.Share.Descriptor(), change.CookiePrefix+id, 0)
 }
 
-func (m *Mirror) late(b *barrier) Answer {
+// standing says which replicas a barrier has come through to, what keeps the others, and whether it was reported at all.
+func (m *Mirror) standing(b *barrier) (reached, lagging []string, begun bool) {
 	m.mu.Lock()
-	reached, begun := slices.Clone(b.reached), b.begun
+	reached, begun = slices.Clone(b.reached), b.begun
 	m.mu.Unlock()
-	a := Answer{Reached: reached, Error: "time is up"}
-	if !begun {
-		a.Error = "the mark in the share was not reported: is hafs-watch running?"
-	}
+	now := time.Now()
 	for _, r := range m.Status().Replicas {
-		if slices.Contains(reached, r.Name) {
-			continue
+		if !slices.Contains(reached, r.Name) {
+			lagging = append(lagging, r.lag(now))
 		}
-		reason := fmt.Sprintf("%s: %s, %d changes pending", r.Name, r.State, r.Pending)
-		if r.Stalled > 0 {
-			reason += fmt.Sprintf(", no answer for %d s", r.Stalled)
-		}
-		if r.Error != "" {
-			reason += ", " + r.Error
-		}
-		a.Lagging = append(a.Lagging, reason)
 	}
-	return a
+	return reached, lagging, begun
 }
 
 // began notes that a barrier was reported; with m.mu held.
@@ -228,6 +243,12 @@ func Ask(ctx context.Context, socket string, q Request) (Answer, error) {
 	return a, err
 }
 
+// AskWatching is Ask, and tells meanwhile how far it is.
+func AskWatching(ctx context.Context, socket string, q Request, meanwhile func(Answer)) (Answer, error) {
+	q.Watch, q.meanwhile = true, meanwhile
+	return Ask(ctx, socket, q)
+}
+
 // AskDrain stops the clients of the share and waits until a replica has everything. release lets them go on; they do so by themselves when
 // this process ends.
 func AskDrain(ctx context.Context, socket, replica string, timeout time.Duration) (release func(), a Answer, err error) {
@@ -249,14 +270,27 @@ func ask(ctx context.Context, socket string, q Request) (net.Conn, Answer, error
 	}
 	// The mirror keeps the time itself, twice when it drains; this is for one that hangs.
 	_ = conn.SetDeadline(time.Now().Add(2*q.Timeout + time.Second))
-	var a Answer
-	if err = json.NewEncoder(conn).Encode(q); err == nil {
-		if err = json.NewDecoder(conn).Decode(&a); err != nil {
-			err = fmt.Errorf("hafs-mirror does not answer: %w", err)
-		}
-	}
+	defer context.AfterFunc(ctx, func() { conn.Close() })()
+	a, err := exchange(conn, q)
 	if err != nil {
 		conn.Close()
+		err = cmp.Or(ctx.Err(), err)
 	}
 	return conn, a, err
+}
+
+func exchange(conn net.Conn, q Request) (Answer, error) {
+	if err := json.NewEncoder(conn).Encode(q); err != nil {
+		return Answer{}, err
+	}
+	for answers := json.NewDecoder(conn); ; {
+		var a Answer
+		if err := answers.Decode(&a); err != nil {
+			return a, fmt.Errorf("hafs-mirror does not answer: %w", err)
+		}
+		if !a.Waiting {
+			return a, nil
+		}
+		q.meanwhile(a)
+	}
 }

@@ -65,3 +65,40 @@ func TestClientsGoOnWhenTheTargetIsNoReplica(t *testing.T) {
 		return nil
 	})
 }
+
+// Who watches a barrier hears how far it is, and then the answer.
+func TestWhoWatchesHearsHowFarItIs(t *testing.T) {
+	w, socket, _ := drainable(t)
+	w.behind("rm .hafs-share")
+	w.sh("echo x > f")
+	heard := make(chan struct{})
+	meanwhile := func(a Answer) {
+		if len(a.Reached) > 0 || len(a.Lagging) != 1 || !strings.HasPrefix(a.Lagging[0], "r: ") {
+			t.Errorf("%+v", a)
+		}
+		select {
+		case <-heard:
+		default:
+			close(heard)
+		}
+	}
+	go func() {
+		<-heard
+		w.behind("printf 'cluster: test\\n' > .hafs-share")
+	}()
+	a, err := AskWatching(t.Context(), socket, Request{Timeout: 20 * time.Second}, meanwhile)
+	if err != nil || !a.OK || a.Waiting {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// Who is told to end does not wait for the answer.
+func TestWhoAsksMayLeave(t *testing.T) {
+	w, socket, _ := drainable(t)
+	w.behind("rm .hafs-share")
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	if _, err := AskWatching(ctx, socket, Request{Timeout: time.Hour}, func(Answer) { stop() }); !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}

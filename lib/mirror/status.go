@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
@@ -49,6 +50,24 @@ type Progress struct {
 	Left    int       `json:"seconds_left,omitempty"` // about; 0: not known
 }
 
+// Text is how far it is: "12000 of 50000 files, 310 MiB, 12.1 MiB/s, 2m30s left".
+func (p Progress) Text(now time.Time) string {
+	text := fmt.Sprintf("%d files", p.Entries)
+	if p.Of > 0 {
+		text = fmt.Sprintf("%d of %d files", p.Entries, p.Of)
+	}
+	if p.Sent > 0 {
+		text += fmt.Sprintf(", %d MiB", p.Sent>>20)
+		if spent := now.Sub(p.Began).Seconds(); spent > 0 {
+			text += fmt.Sprintf(", %.1f MiB/s", float64(p.Sent)/(1<<20)/spent)
+		}
+	}
+	if p.Left > 0 {
+		text += fmt.Sprintf(", %s left", time.Duration(p.Left)*time.Second)
+	}
+	return text
+}
+
 // Scrub is what came of a comparison of contents.
 type Scrub struct {
 	Ended    time.Time `json:"ended"`
@@ -56,6 +75,21 @@ type Scrub struct {
 	Entries  int       `json:"entries"`
 	Bytes    int64     `json:"read_bytes"`
 	Differed []string  `json:"differed,omitempty"` // files that had another content and were written anew, the first of them
+}
+
+// lag says why a replica has not everything yet: "M2: broken, 12 changes pending, no route to host".
+func (r ReplicaStatus) lag(now time.Time) string {
+	text := fmt.Sprintf("%s: %s, %d changes pending", r.Name, r.State, r.Pending)
+	if r.Comparison != nil {
+		text += ", " + r.Comparison.Text(now)
+	}
+	if r.Stalled > 0 {
+		text += fmt.Sprintf(", no answer for %d s", r.Stalled)
+	}
+	if r.Error != "" {
+		text += ", " + r.Error
+	}
+	return text
 }
 
 // State of a replica.

@@ -63,29 +63,11 @@ func (report Report) replicaText(name string, now time.Time) string {
 		case p.State == mirror.Complete && p.Scrub != nil:
 			return fmt.Sprintf("complete, scrubbed %s ago", now.Sub(p.Scrub.Ended).Round(time.Minute))
 		case p.State != mirror.Complete && p.Comparison != nil:
-			return string(p.State) + ", " + progressText(*p.Comparison, now)
+			return string(p.State) + ", " + p.Comparison.Text(now)
 		}
 		return string(p.State)
 	}
 	return ""
-}
-
-// progressText is how far a filling is: "12000 of 50000 files, 310 MiB, 12.1 MiB/s, 2m30s left".
-func progressText(p mirror.Progress, now time.Time) string {
-	text := fmt.Sprintf("%d files", p.Entries)
-	if p.Of > 0 {
-		text = fmt.Sprintf("%d of %d files", p.Entries, p.Of)
-	}
-	if p.Sent > 0 {
-		text += fmt.Sprintf(", %d MiB", p.Sent>>20)
-		if spent := now.Sub(p.Began).Seconds(); spent > 0 {
-			text += fmt.Sprintf(", %.1f MiB/s", float64(p.Sent)/(1<<20)/spent)
-		}
-	}
-	if p.Left > 0 {
-		text += fmt.Sprintf(", %s left", time.Duration(p.Left)*time.Second)
-	}
-	return text
 }
 
 func number(n uint64) string {
