@@ -110,8 +110,7 @@ func (s *Stream) call(ctx context.Context, do func(context.Context) error) error
 	return err
 }
 
-// WhenLost names what is told that a session ended while there was no call that would have said so. It is told before any other call begins,
-// and must make none.
+// WhenLost names what is told that a session ended and no Apply or Part has said so. It is told before any other call begins, and must make none.
 func (s *Stream) WhenLost(lost func()) { s.lost = lost }
 
 // watch waits for the end of a session. One that this side ended, or whose end a call has noticed, is not there any more then.
@@ -121,6 +120,13 @@ func (s *Stream) watch(session *stream.Session) {
 	defer s.busy.Unlock()
 	if s.session == session {
 		s.drop()
+		s.lost()
+	}
+}
+
+// missed tells of the end of a session in a call that has noticed it.
+func (s *Stream) missed(session *stream.Session) {
+	if session != nil && s.lost != nil && (s.session != session || session.Err() != nil) {
 		s.lost()
 	}
 }

@@ -596,3 +596,21 @@ func TestSessionThatThisSideEnds(t *testing.T) {
 		})
 	}
 }
+
+// Whoever verifies a replica does not feed it: that the session ended then is told.
+func TestSessionEndsWhileItIsVerified(t *testing.T) {
+	w := newWorld(t, "stream")
+	s := w.transport().(*Stream)
+	defer s.Close()
+	through, lost := false, 0
+	s.Through = func() bool { return through }
+	s.WhenLost(func() { lost++ })
+	must(t, s.Apply(t.Context(), everything))
+	if _, err := s.Verify(t.Context()); err != nil || lost > 0 {
+		t.Errorf("lost %d times: %v", lost, err)
+	}
+	through = true
+	if _, err := s.Verify(t.Context()); !errors.Is(err, errAnew) || lost != 1 {
+		t.Errorf("lost %d times: %v", lost, err)
+	}
+}

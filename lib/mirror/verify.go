@@ -55,6 +55,7 @@ func (v *verification) result(ctx context.Context) ([]Difference, error) {
 func (s *Stream) Verify(ctx context.Context) ([]Difference, error) {
 	var found []Difference
 	err := s.call(ctx, func(ctx context.Context) error {
+		defer s.missed(s.session) // whoever verifies is not who feeds the replica
 		if err := s.check(ctx); err != nil {
 			return err
 		}
