@@ -43,7 +43,9 @@ func (c *runCommand) serve(ctx context.Context) error {
 	pace := mirror.Pace{
 		Every: c.Every, FillBandwidth: settings.FillBandwidth, ScrubEvery: settings.ScrubEvery, ScrubBandwidth: settings.ScrubBandwidth,
 	}
-	m := &mirror.Mirror{Share: share, StatusFile: settings.Run("mirror.json"), Pace: pace, Log: log}
+	m := &mirror.Mirror{
+		Share: share, StatusFile: settings.Run("mirror.json"), Pace: pace, Newest: func() uint64 { return latest.Record().Generation }, Log: log,
+	}
 	serves := func() bool { return latest.Record().FS.Name == settings.Name } // what comes to a DRS1 was let go there
 	m.Transport = func(w mirror.Wanted) mirror.Transport {
 		if w.Transport != mirror.StreamTransport {
@@ -54,7 +56,7 @@ func (c *runCommand) serve(ctx context.Context) error {
 			Open: func(context.Context) (io.ReadWriteCloser, error) { // the session outlives the batch it is opened for
 				return dial.Open(ctx, settings.Run("dial.sock"), w.Target, []string{"stream"})
 			},
-			Generation: func() uint64 { return latest.Record().Generation },
+			Generation: m.Newest,
 			Through:    func() bool { return settings.Acknowledge == config.AcknowledgeDRS2 && serves() },
 			Deletes:    &mirror.DeleteBudget{Percent: settings.DeleteLimit, Applies: serves},
 		}

@@ -32,7 +32,7 @@ type Settings struct {
 	Interface        string        `yaml:"interface"`         // for the virtual address; empty: the one with this server's address
 	Transport        string        `yaml:"transport"`         // how copies are fed: stream, or paper (sshfs and rsync)
 	Acknowledge      string        `yaml:"acknowledge"`       // when a client's change is answered: local, drs1 (most DRS1s have it), or drs2 (and their DRS2s)
-	WithoutCopies    string        `yaml:"without_copies"`    // what becomes of changes while no replica is whole: serve, or refuse
+	WithoutCopies    string        `yaml:"without_copies"`    // what becomes of clients' changes while no replica is whole: serve, or refuse
 	FillBandwidth    int           `yaml:"fill_bandwidth"`    // KiB/s of content for a replica that is being filled; 0: no limit
 	ScrubEvery       time.Duration `yaml:"scrub_every"`       // how often contents of replicas are compared; 0: never
 	ScrubBandwidth   int           `yaml:"scrub_bandwidth"`   // KiB/s that are read for that; 0: no limit

@@ -39,6 +39,8 @@ type Mirror struct {
 	Transport  func(Wanted) Transport
 	StatusFile string // empty: none
 	Pace       Pace
+	// Newest, when set, is the generation of the newest record: changes do not settle by the replicas of an older one.
+	Newest func() uint64
 	// Drain, when set, lets no client change the share any more, and returns what lets them again, which must be called in any case.
 	Drain    func(context.Context) (open func(), err error)
 	Attempts int // failures in a row after which a replica is given up; 0: never
@@ -124,6 +126,9 @@ func (m *Mirror) start(w Wanted) *running {
 	r.scrubAfter(m.scrubs[w.Name])
 	r.queue.Cover(m.number) // by the comparison it begins with
 	r.changed = func() { m.advance(); m.changed() }
+	if s, is := r.transport.(*Stream); is { // what follows the greeting may take long
+		s.Greeted = r.changed
+	}
 	r.reached = m.reached
 	r.fatal = func(err error) {
 		select {

@@ -22,6 +22,7 @@ type replica struct {
 	completed func(generation uint64) // told when everything was compared in a generation
 	reached   func(name, id string)   // told when a barrier has passed
 	pace      Pace
+	kept      time.Time // since then
 	size      *size
 	attempts  int // give up after so many failures in a row; 0: never
 
@@ -64,7 +65,7 @@ const (
 func newReplica(w Wanted, t Transport, log zerolog.Logger, now time.Time) *replica {
 	return &replica{
 		wanted: w, transport: t, log: log.With().Str("replica", w.Name).Logger(),
-		queue: change.Set{Limit: queueLimit}, wake: make(chan struct{}, 1), answeredAt: now,
+		queue: change.Set{Limit: queueLimit}, wake: make(chan struct{}, 1), kept: now, answeredAt: now,
 		status: ReplicaStatus{Name: w.Name, Transport: w.Transport, Target: w.Target, State: Filling, Since: now},
 	}
 }
@@ -370,8 +371,8 @@ func (r *replica) has(number uint64) bool {
 	return r.status.State == Complete && r.status.Number >= number
 }
 
-// counts says whether a change has to wait for this replica at all: one that was never whole could not take the share over.
-func (r *replica) counts() bool {
+// standing says whether this replica could take the share over. Those that cannot say so themselves are taken for whole.
+func (r *replica) standing() Standing {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.mayTakeOver()
@@ -380,7 +381,10 @@ func (r *replica) counts() bool {
 // mayTakeOver says whether the replica has been whole; with r.mu held.
 func (r *replica) mayTakeOver() bool {
 	g, gradual := r.transport.(Gradual)
-	return !gradual || r.status.State == Complete || !g.Filling()
+	if !gradual || r.status.State == Complete {
+		return Whole
+	}
+	return g.Standing()
 }
 
 // finished says whether nothing waits, or why nothing more will happen.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -110,7 +111,13 @@ type gradual struct {
 }
 
 func (g gradual) LeadsTo(stream.Position) {}
-func (g gradual) Filling() bool           { return !g.whole }
+func (g gradual) Standing() Standing {
+	if g.whole {
+		return Whole
+	}
+	return Unfilled
+}
+
 func (g gradual) Part(ctx context.Context, c *Comparison) error {
 	c.Done = true
 	return g.Apply(ctx, nil)
@@ -210,12 +217,113 @@ func TestNobodyWaitsForAReplicaThatIsBusy(t *testing.T) {
 }
 
 func TestNoReplicaIsWhole(t *testing.T) {
-	m, _ := gradualReplicas(t, false, false)
+	m, remotes := gradualReplicas(t, false, false)
 	if err := <-settling(m, "file"); err != nil {
 		t.Error("nothing has to be waited for: ", err)
 	}
 	if err := m.Settle(t.Context(), []string{"file"}, 1); !errors.Is(err, ErrNoCopies) {
 		t.Errorf("acknowledged without any copy: %v", err)
+	}
+	if err := m.AnyWhole(t.Context()); !errors.Is(err, ErrNoCopies) {
+		t.Errorf("let in without any copy: %v", err)
+	}
+	close(remotes[1].gate)
+	eventually(t, func() error { return m.AnyWhole(t.Context()) })
+}
+
+func TestTheLastCopyGoesWhileItIsWaitedFor(t *testing.T) {
+	m, _ := gradualReplicas(t, true)
+	must(t, m.AnyWhole(t.Context()))
+	done := make(chan error, 1)
+	go func() { done <- m.Settle(t.Context(), []string{"file"}, 1) }()
+	select {
+	case err := <-done:
+		t.Fatalf("settled on none (%v)", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	m.Keep(3, nil)
+	if err := <-done; !errors.Is(err, ErrNoCopies) {
+		t.Fatalf("acknowledged without any copy: %v", err)
+	}
+}
+
+// late is a remote that says only when it is let whether it is whole, and nothing more.
+type late struct {
+	gradual
+	says *atomic.Int32
+}
+
+func (l late) Standing() Standing { return Standing(l.says.Load()) }
+
+func lateReplica(t *testing.T) (*Mirror, late, <-chan error) {
+	t.Helper()
+	m, _ := threeReplicas(t)
+	l := late{gradual{&remote{gate: make(chan struct{})}, false}, &atomic.Int32{}}
+	m.Transport = func(Wanted) Transport { return l }
+	m.Keep(2, []Wanted{{Name: "D"}})
+	done := make(chan error, 1)
+	go func() { done <- m.AnyWhole(t.Context()) }()
+	select {
+	case err := <-done:
+		t.Fatalf("nobody has said anything, and it is decided (%v)", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	return m, l, done
+}
+
+func TestAReplicaMaySayWhetherItIsWhole(t *testing.T) {
+	for says, want := range map[Standing]error{Whole: nil, Unfilled: ErrNoCopies} {
+		m, l, done := lateReplica(t)
+		l.says.Store(int32(says))
+		m.advance()
+		if err := <-done; !errors.Is(err, want) {
+			t.Errorf("it says %d: %v", says, err)
+		}
+	}
+}
+
+func TestAReplicaThatSaysNothingIsNotWaitedForForEver(t *testing.T) {
+	m, _, done := lateReplica(t)
+	m.mu.Lock()
+	m.replicas[0].kept = time.Now().Add(-greetingPatience)
+	m.mu.Unlock()
+	m.advance()
+	if err := <-done; !errors.Is(err, ErrNoCopies) {
+		t.Errorf("let in: %v", err)
+	}
+	if err := m.AnyWhole(t.Context()); !errors.Is(err, ErrNoCopies) {
+		t.Errorf("the next one is let in: %v", err)
+	}
+}
+
+// A DRS1 that becomes the file sharing server has its DRS2 as its only replica until it follows the record; one that has just started has none.
+func TestNothingSettlesByReplicasOfAnOlderRecord(t *testing.T) {
+	for name, before := range map[string][]Wanted{"a replica of the generation before": {{Name: "A"}}, "none yet": nil} {
+		t.Run(name, func(t *testing.T) {
+			m, remotes := threeReplicas(t)
+			m.Newest = func() uint64 { return 2 }
+			close(remotes["A"].gate)
+			m.Keep(1, before)
+			whole := make(chan error, 1)
+			go func() { whole <- m.AnyWhole(t.Context()) }()
+			done := settling(m, "file")
+			select {
+			case err := <-done:
+				t.Fatalf("settled (%v)", err)
+			case err := <-whole:
+				t.Fatalf("let in, or not (%v)", err)
+			case <-time.After(50 * time.Millisecond):
+			}
+			m.Keep(2, []Wanted{{Name: "A"}, {Name: "B"}, {Name: "C"}})
+			must(t, <-whole)
+			select {
+			case err := <-done:
+				t.Fatalf("settled on one of three (%v)", err)
+			case <-time.After(50 * time.Millisecond):
+			}
+			close(remotes["B"].gate)
+			must(t, <-done)
+		})
 	}
 }
 

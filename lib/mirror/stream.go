@@ -31,6 +31,7 @@ type Stream struct {
 	Deletes    *DeleteBudget // nil: no limit
 	Parts      Parts         // of a comparison of everything; zero: defaults
 	Show       func(Step)    // when set, gets the steps instead of the replica
+	Greeted    func()        // when set, is told that Standing may be another
 	Log        zerolog.Logger
 
 	busy     sync.Mutex // one call at a time
@@ -40,7 +41,7 @@ type Stream struct {
 	compared bool   // everything was compared in this session
 	journal  *journal
 	position *stream.Position
-	filling  atomic.Bool
+	standing atomic.Int32
 	told     sync.Map // paths that were logged once
 	moved    atomic.Int64
 	lost     func() // see WhenLost
@@ -215,7 +216,13 @@ func (s *Stream) open(ctx context.Context, marker []byte) error {
 		return fmt.Errorf("greet the receiver: %w", err)
 	}
 	s.session, s.marker, s.journal = session, marker, newJournal()
-	s.filling.Store(!session.Position().Complete)
+	s.standing.Store(int32(Unfilled))
+	if session.Position().Complete {
+		s.standing.Store(int32(Whole))
+	}
+	if s.Greeted != nil {
+		s.Greeted()
+	}
 	if s.lost != nil {
 		go s.watch(session)
 	}
@@ -225,8 +232,8 @@ func (s *Stream) open(ctx context.Context, marker []byte) error {
 // Held counts the deletes that are held back.
 func (s *Stream) Held() int { return s.Deletes.Held() }
 
-// Filling says whether the replica, when it was asked last, had never been made whole.
-func (s *Stream) Filling() bool { return s.filling.Load() }
+// Standing is what the replica said in its greeting, or has become since. It holds also while there is no session.
+func (s *Stream) Standing() Standing { return Standing(s.standing.Load()) }
 
 func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 	position := s.position
@@ -367,6 +374,9 @@ func (s *Stream) send(steps []Step, durable []string, position *stream.Position)
 	}
 	if err == nil && len(sent.waiting) > 0 {
 		err = vanishedName{sent.waiting}
+	}
+	if err == nil && position != nil && position.Complete {
+		s.standing.Store(int32(Whole))
 	}
 	return sent.bytes, err
 }

@@ -614,3 +614,55 @@ func TestSessionEndsWhileItIsVerified(t *testing.T) {
 		t.Errorf("lost %d times: %v", lost, err)
 	}
 }
+
+// A replica that was filled has a whole copy from then on, also while its server cannot be reached: a change must not be acknowledged without it.
+func TestAReplicaThatWasFilledIsWhole(t *testing.T) {
+	w := newWorld(t, "stream")
+	w.sh("echo x > file")
+	var noted stream.Position
+	receiver := &stream.Receiver{
+		Path: w.replica, Cluster: "test", Log: w.log(),
+		Position: func() stream.Position { return noted }, Note: func(p stream.Position) error { noted = p; return nil },
+	}
+	s := w.stream(receiver)
+	stands := func(want Standing) {
+		t.Helper()
+		if got := s.Standing(); got != want {
+			t.Errorf("standing %d, not %d", got, want)
+		}
+	}
+	stands(Unheard)
+	must(t, s.Apply(t.Context(), nil))
+	stands(Unfilled)
+	s.LeadsTo(stream.Position{Generation: 2, Number: 3, Complete: true})
+	must(t, s.Apply(t.Context(), everything))
+	stands(Whole)
+	s.Close()
+	stands(Whole)
+	noted = stream.Position{}
+	must(t, s.Apply(t.Context(), nil))
+	stands(Unfilled)
+	s.Close()
+}
+
+// Clients wait until it is known whether a replica is whole, and not for what it lacks.
+func TestAReplicaIsKnownToBeWholeByItsGreeting(t *testing.T) {
+	w := newWorld(t, "stream")
+	w.sh("echo x > file")
+	proceed := make(chan struct{})
+	receiver := &stream.Receiver{
+		Path: w.replica, Cluster: "test", Log: w.log(),
+		Position: func() stream.Position { return stream.Position{Generation: 1, Complete: true} },
+		Before:   func(string) error { <-proceed; return nil },
+	}
+	s := w.stream(receiver)
+	m := &Mirror{Share: s.Share, Pace: Pace{Every: time.Hour}, Log: w.log(), Transport: func(Wanted) Transport { return s }}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	defer close(proceed)
+	m.Start(ctx)
+	m.Keep(2, []Wanted{{Name: "D"}})
+	soon, cancel := context.WithTimeout(ctx, greetingPatience/2)
+	defer cancel()
+	must(t, m.AnyWhole(soon))
+}

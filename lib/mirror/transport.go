@@ -49,6 +49,15 @@ type Gradual interface {
 	// LeadsTo tells, before an Apply or a Part, which position that one leads to if it succeeds.
 	LeadsTo(stream.Position)
 	Part(context.Context, *Comparison) error
-	// Filling says that the replica was never whole, so that nothing has to wait for it.
-	Filling() bool
+	Standing() Standing
 }
+
+// Standing is whether a replica could take the share over.
+type Standing int32
+
+// What is known of that.
+const (
+	Unheard Standing = iota // it has not said so yet
+	Unfilled
+	Whole // it was, at least; it lacks what came since
+)

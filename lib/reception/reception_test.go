@@ -15,7 +15,6 @@ import (
 	"github.com/pkg/sftp"
 	"github.com/rs/zerolog"
 
-	"hafs/lib/change"
 	"hafs/lib/config"
 	"hafs/lib/gate"
 	"hafs/lib/lease"
@@ -39,11 +38,14 @@ type desk struct {
 	record   record.Record
 }
 
-func open(t *testing.T, self, line string) *desk {
+func open(t *testing.T, self, line string, change ...func(*config.Settings)) *desk {
 	t.Helper()
 	d := &desk{t: t, settings: config.Defaults(), share: t.TempDir()}
 	d.settings.Name, d.settings.StateDirectory, d.settings.RunDirectory = self, t.TempDir(), t.TempDir()
-	must(t, os.WriteFile(filepath.Join(d.share, change.Marker), []byte(marker), 0o644))
+	for _, set := range change {
+		set(&d.settings)
+	}
+	must(t, os.WriteFile(filepath.Join(d.share, gate.Marker), []byte(marker), 0o644))
 	d.record = recordtest.Parse(t, line)
 	d.record.FS.SharedArea, d.record.DataDirectory = d.share, d.share
 	d.store = record.Store{Directory: d.settings.StateDirectory}
@@ -143,6 +145,46 @@ func TestTheShareIsServedWithTheLeaseOnly(t *testing.T) {
 	must(t, lease.Remove(system.Machine{}, d.settings.Run("lease")))
 	if err := client.Mkdir(filepath.Join(d.share, "later")); err == nil {
 		t.Error("a change was acknowledged without the lease")
+	}
+}
+
+func TestWithoutCopiesChangesAreRefused(t *testing.T) {
+	for _, acknowledge := range []string{config.AcknowledgeDRS1, config.AcknowledgeDRS2, config.AcknowledgeLocal} {
+		d := open(t, "L1", "fs=L1 pairs=trouble/trouble spares=M3", func(s *config.Settings) {
+			s.WithoutCopies, s.Acknowledge = config.WithoutRefuse, acknowledge
+		})
+		d.giveLease()
+		p := d.session(gate.Share, "M3")
+		client, err := sftp.NewClientPipe(p, p)
+		must(t, err)
+		if err := client.Mkdir(filepath.Join(d.share, "new")); !errors.Is(err, os.ErrPermission) {
+			t.Errorf("acknowledge %s: the client is told %v", acknowledge, err)
+		}
+		if _, err := client.Stat(filepath.Join(d.share, "new")); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("acknowledge %s: made all the same: %v", acknowledge, err)
+		}
+	}
+}
+
+// A batch of the server before that is still under way would be written over what clients do now.
+func TestWhoFedThisServerIsGoneBeforeClientsAreServed(t *testing.T) {
+	d := open(t, "W3", "fs=L1 pairs=W3/M2 spares=M3")
+	s, err := stream.Open(d.session(gate.Replica, "L1"), stream.Hello{Cluster: "test", Generation: 7, Marker: []byte(marker)}, nil)
+	must(t, err)
+	next := recordtest.Parse(t, "fs=W3 pairs=M2/M3 failed=L1")
+	next.Generation, next.FS.SharedArea, next.DataDirectory = 8, d.share, d.share
+	must(t, d.store.Install(next))
+	d.record = next
+	d.giveLease()
+	p := d.session(gate.Share, "M3")
+	_, err = sftp.NewClientPipe(p, p)
+	must(t, err)
+	b, err := s.Begin()
+	if err == nil {
+		_, err = b.End(nil)
+	}
+	if refused := (stream.Refusal{}); err == nil || errors.As(err, &refused) { // whoever is refused was heard
+		t.Errorf("the stream goes on: %v", err)
 	}
 }
 

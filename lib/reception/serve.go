@@ -2,6 +2,7 @@ package reception
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"hafs/lib/config"
 	"hafs/lib/gate"
 	"hafs/lib/lease"
+	"hafs/lib/mirror"
 	"hafs/lib/record"
 	"hafs/lib/share"
 )
@@ -20,7 +22,11 @@ func (r *Reception) share(ctx context.Context, s gate.Session, client io.ReadWri
 	if err := r.serves(s.From); err != nil {
 		return err
 	}
-	if err := r.replica.Recover(); err != nil { // what came last, when this server was a DRS1
+	// What fed this server's copy must not write any more, if it was a DRS1 until now: hafs-role ends that as well, but no client waits for hafs-role.
+	if err := r.replica.End(ctx); err != nil {
+		return err
+	}
+	if err := r.replica.Recover(); err != nil { // what it had half done
 		return err
 	}
 	directory := r.record().FS.SharedArea
@@ -38,12 +44,19 @@ func (r *Reception) share(ctx context.Context, s gate.Session, client io.ReadWri
 		return err
 	}
 	session := share.Session{Door: &r.door, Directory: directory, Allowed: func() error { return r.serves(s.From) }}
+	atLeast := 0
+	if r.settings.WithoutCopies == config.WithoutRefuse {
+		atLeast = 1
+		session.Takes = r.mirror.AnyWhole
+	}
 	if r.settings.Acknowledge != config.AcknowledgeLocal {
-		atLeast := 0
-		if r.settings.WithoutCopies == config.WithoutRefuse {
-			atLeast = 1
+		session.Settle = func(ctx context.Context, paths []string) error {
+			err := r.mirror.Settle(ctx, paths, atLeast)
+			if errors.Is(err, mirror.ErrNoCopies) {
+				err = fmt.Errorf("%w: %w", mirror.ErrNoCopies, share.ErrUncopied)
+			}
+			return err
 		}
-		session.Settle = func(ctx context.Context, paths []string) error { return r.mirror.Settle(ctx, paths, atLeast) }
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

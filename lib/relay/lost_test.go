@@ -104,7 +104,12 @@ func TestServerIsLostWhileAFileIsOpen(t *testing.T) {
 		"appended to a file that was truncated":    {"log", appending | os.O_CREATE | os.O_TRUNC, texts("one"), "log one", "one more"},
 		"appended to a new file, replica has none": {"", appending | os.O_CREATE, texts("one"), "absent", "one more"},
 		"appended to a new file, replica has some": {"", appending | os.O_CREATE, texts("one"), "on", ""},
-		"more than is remembered":                  {"", anew, texts(strings.Repeat("x", memoryPerHandle+1)), "", ""},
+		"a change that failed": {"0123456789", inPlace, func(t *testing.T, f *sftp.File) {
+			if err := f.Truncate(-1); err == nil {
+				t.Fatal("a file of a negative size")
+			}
+		}, "0123456789", " more56789"},
+		"more than is remembered": {"", anew, texts(strings.Repeat("x", memoryPerHandle+1)), "", ""},
 	} {
 		t.Run(situation, func(t *testing.T) {
 			a, b := twins(t, nil)

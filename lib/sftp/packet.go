@@ -37,10 +37,11 @@ const (
 
 // Codes of a Status.
 const (
-	OK         = 0
-	EOF        = 1
-	NoSuchFile = 2
-	Failure    = 4
+	OK               = 0
+	EOF              = 1
+	NoSuchFile       = 2
+	PermissionDenied = 3
+	Failure          = 4
 )
 
 // Flags of an Open.

@@ -49,6 +49,25 @@ func names(b []byte, count int) []string {
 	return all
 }
 
+// changes says whether a request would change the share. An extension that is not known here might.
+func changes(p sftp.Packet) bool {
+	switch p.Kind() {
+	case sftp.Write, sftp.Fsetstat, sftp.Setstat, sftp.Remove, sftp.Mkdir, sftp.Rmdir, sftp.Rename, sftp.Symlink:
+		return true
+	case sftp.Open:
+		_, writes, creates := opened(p)
+		return writes || creates
+	case sftp.Extended:
+		extension, _, err := sftp.CutString(p.Body())
+		return err == nil && !strings.Contains(reading, " "+extension+" ")
+	}
+	return false
+}
+
+// reading are OpenSSH's extensions that change nothing.
+const reading = " expand-path@openssh.com fstatvfs@openssh.com fsync@openssh.com home-directory limits@openssh.com statvfs@openssh.com" +
+	" users-groups-by-id@openssh.com "
+
 // changesHandle says whether a request changes the file behind a handle.
 func changesHandle(p sftp.Packet) bool { return p.Kind() == sftp.Write || p.Kind() == sftp.Fsetstat }
 

@@ -6,6 +6,9 @@
 // change of the same file is under way, so that a large file is copied about as often as it is left alone for a moment, not for every block; the last
 // one waits. That is what close(2) on an sshfs mount waits for: sshfs gathers the answers to all WRITEs before it, and none to its CLOSE.
 // So an empty file that is made there and closed is not waited for; a program that needs that syncs it.
+//
+// A change that Takes refuses fails before anything is done: the sftp-server does not hear of it. One that was let in and then finds no copy to be on
+// (ErrUncopied) was carried out on this server and fails all the same. It may be there later or not, as after any failed write.
 package share
 
 import (
@@ -17,10 +20,14 @@ import (
 	"hafs/lib/sftp"
 )
 
+// ErrUncopied is the error of Settle for a change that this server has and no copy will: the last one has gone while it was waited for.
+var ErrUncopied = errors.New("the change was made, and may be lost with the file sharing server")
+
 // Session is one client's.
 type Session struct {
 	Door      *Door                                           // of all sessions
 	Directory string                                          // of the share
+	Takes     func(ctx context.Context) error                 // asked before a change is carried out; its error is the client's; nil: all are taken
 	Settle    func(ctx context.Context, paths []string) error // returns when enough copies have these paths as they are; nil: at once
 	Allowed   func() error                                    // asked before a change is answered; an error ends the session without that answer
 
@@ -84,6 +91,14 @@ func (s *Session) requests(ctx context.Context) error {
 			}
 			s.mu.Lock()
 			s.inside++
+			s.mu.Unlock()
+			if refused := s.refusal(ctx, p); refused != nil {
+				if err := s.acknowledge(failure(p, refused)); err != nil {
+					return err
+				}
+				continue
+			}
+			s.mu.Lock()
 			s.asked[p.ID()] = p
 			s.mu.Unlock()
 		}
@@ -98,7 +113,22 @@ func matters(p sftp.Packet) bool {
 	case sftp.Open, sftp.Close:
 		return true
 	}
-	return changesHandle(p) || syncs(p) || len(paths(p)) > 0
+	return changes(p) || syncs(p)
+}
+
+// refusal is why a change is not taken.
+func (s *Session) refusal(ctx context.Context, p sftp.Packet) error {
+	if s.Takes == nil || !changes(p) {
+		return nil
+	}
+	return s.Takes(ctx)
+}
+
+// failure is the answer to a change that is not acknowledged. SFTP 3 cannot say that a file system takes no writes. Of PermissionDenied sshfs makes EACCES (and
+// EIO for a WRITE, whatever its code). Not so of Failure, which servers give for anything: a MKDIR that fails with it is EEXIST if the directory is
+// there, which mkdir -p and others take for success.
+func failure(request sftp.Packet, reason error) sftp.Packet {
+	return sftp.StatusPacket(request.ID(), sftp.PermissionDenied, reason.Error())
 }
 
 // answers passes on what the server says, changes when they have settled.
@@ -204,7 +234,8 @@ func (s *Session) hold(ctx context.Context, end context.CancelCauseFunc, f *file
 	}
 	go func() {
 		defer stop()
-		if err := s.settle(waiting, []string{f.path}); err != nil {
+		p, err := s.settle(waiting, p, []string{f.path})
+		if err != nil {
 			if waiting.Err() == nil {
 				end(err)
 			}
@@ -227,7 +258,7 @@ func (s *Session) hold(ctx context.Context, end context.CancelCauseFunc, f *file
 
 // settled gives an answer when what it acknowledges has settled.
 func (s *Session) settled(ctx context.Context, end context.CancelCauseFunc, p sftp.Packet, changed []string) {
-	err := s.settle(ctx, changed)
+	p, err := s.settle(ctx, p, changed)
 	if err == nil {
 		err = s.acknowledge(p)
 	}
@@ -236,14 +267,19 @@ func (s *Session) settled(ctx context.Context, end context.CancelCauseFunc, p sf
 	}
 }
 
-func (s *Session) settle(ctx context.Context, changed []string) error {
+// settle waits until a change has settled, and returns what is to be answered then.
+func (s *Session) settle(ctx context.Context, p sftp.Packet, changed []string) (sftp.Packet, error) {
 	if s.Settle == nil || len(changed) == 0 {
-		return nil
+		return p, nil
 	}
-	return s.Settle(ctx, changed)
+	err := s.Settle(ctx, changed)
+	if errors.Is(err, ErrUncopied) {
+		return failure(p, err), nil
+	}
+	return p, err
 }
 
-// acknowledge gives the answer to a change, if this server may still give one.
+// acknowledge gives the answer to a change, if this server may still give one; otherwise its successor is asked. That goes for bad news too.
 func (s *Session) acknowledge(p sftp.Packet) error {
 	if s.Allowed != nil {
 		if err := s.Allowed(); err != nil {

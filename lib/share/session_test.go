@@ -24,6 +24,7 @@ type copies struct {
 	mu      sync.Mutex
 	wanted  []string
 	settled chan struct{} // closed: everything settles at once
+	gone    chan struct{} // closed: there is none any more
 	news    chan struct{}
 }
 
@@ -39,6 +40,8 @@ func (c *copies) settle(ctx context.Context, paths []string) error {
 	select {
 	case <-settled:
 		return nil
+	case <-c.gone:
+		return fmt.Errorf("no copies: %w", ErrUncopied)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -72,6 +75,7 @@ type world struct {
 	ended     chan error
 	mu        sync.Mutex
 	forbidden error
+	refused   error
 }
 
 func start(t *testing.T) *world {
@@ -79,7 +83,7 @@ func start(t *testing.T) *world {
 	if _, err := os.Stat(sftpServer); err != nil {
 		t.Skip("needs OpenSSH's sftp-server: ", err)
 	}
-	w := &world{copies: &copies{settled: make(chan struct{}), news: make(chan struct{}, 1)}, directory: t.TempDir(), ended: make(chan error, 1)}
+	w := &world{copies: &copies{settled: make(chan struct{}), gone: make(chan struct{}), news: make(chan struct{}, 1)}, directory: t.TempDir(), ended: make(chan error, 1)}
 	cmd := exec.Command(sftpServer, "-d", w.directory)
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -93,7 +97,7 @@ func start(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	near, far := net.Pipe()
-	s := &Session{Door: &w.door, Directory: w.directory, Settle: w.settle, Allowed: w.allowed}
+	s := &Session{Door: &w.door, Directory: w.directory, Takes: w.takes, Settle: w.settle, Allowed: w.allowed}
 	server := struct {
 		io.Reader
 		io.WriteCloser
@@ -110,6 +114,18 @@ func (w *world) allowed() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.forbidden
+}
+
+func (w *world) takes(context.Context) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.refused
+}
+
+func (w *world) refuse(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refused = err
 }
 
 func (w *world) path(name string) string { return filepath.Join(w.directory, name) }

@@ -232,6 +232,39 @@ func TestReplicaThatVanishes(t *testing.T) {
 	}
 }
 
+// A server that stops being a replica waits until nothing of the last session is under way.
+func TestEndWaitsForWhatIsUnderWay(t *testing.T) {
+	r := newReceiver(t)
+	must(t, r.End(t.Context()))
+	entered, proceed := make(chan struct{}), make(chan struct{})
+	r.Before = func(step string) error {
+		if step == "rename" {
+			close(entered)
+			<-proceed
+		}
+		return nil
+	}
+	s := open(t, r)
+	b, err := s.Begin()
+	must(t, err)
+	step := file("old")
+	step.Path = "f"
+	_, err = b.Step(OpWrite, step)
+	must(t, err)
+	go func() { _, _ = b.End(nil) }()
+	<-entered
+	ended := make(chan error, 1)
+	go func() { ended <- r.End(t.Context()) }()
+	select {
+	case <-ended:
+		t.Error("it did not wait")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(proceed)
+	must(t, <-ended)
+	must(t, r.End(t.Context()))
+}
+
 // A new session ends the one before, and begins when nothing of that is under way any more.
 func TestNewSessionTakesOver(t *testing.T) {
 	r := newReceiver(t)

@@ -100,12 +100,25 @@ func (s *serving) takeOver(ctx context.Context) error {
 	before := s.current
 	s.current = s
 	s.mu.Unlock()
-	if before == nil {
+	return before.end(ctx)
+}
+
+// End ends the session that there is, and waits until it does nothing more. From a sender that is not Allowed any more nothing is taken afterwards.
+func (r *Receiver) End(ctx context.Context) error {
+	r.mu.Lock()
+	current := r.current
+	r.mu.Unlock()
+	return current.end(ctx)
+}
+
+// end ends a session, if there is one, and waits until it does nothing more.
+func (s *serving) end(ctx context.Context) error {
+	if s == nil {
 		return nil
 	}
-	before.conn.Close()
+	s.conn.Close()
 	select {
-	case <-before.ended:
+	case <-s.ended:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
