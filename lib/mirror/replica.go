@@ -342,7 +342,7 @@ func (r *replica) snapshot(now time.Time) ReplicaStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.status
-	s.Counts = r.mayTakeOver()
+	s.Counts = r.stands() != Unfilled
 	s.Pending = r.queue.Len() + r.working
 	if r.needFull || r.comparing() {
 		s.Pending++
@@ -375,11 +375,11 @@ func (r *replica) has(number uint64) bool {
 func (r *replica) standing() Standing {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.mayTakeOver()
+	return r.stands()
 }
 
-// mayTakeOver says whether the replica has been whole; with r.mu held.
-func (r *replica) mayTakeOver() bool {
+// stands is standing with r.mu held.
+func (r *replica) stands() Standing {
 	g, gradual := r.transport.(Gradual)
 	if !gradual || r.status.State == Complete {
 		return Whole
