@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"hafs/lib/lab"
 	"hafs/lib/witness"
@@ -101,6 +104,7 @@ func (b *Bench) readLog(m lab.Member, path string) ([]workload.Operation, error)
 type Seen struct {
 	Operations   int      `json:"client_ops"`
 	Failed       int      `json:"client_failed_ops"`
+	Repeated     int      `json:"client_repeated_creations"` // of these: creations that had to be exclusive, and may have been carried out before
 	Slowest      float64  `json:"slowest_op_s"`
 	Acknowledged int      `json:"acknowledged_files"`
 	Lost         []string `json:"lost_files,omitempty"`
@@ -134,6 +138,9 @@ func (b *Bench) seen(ctx context.Context, c *client, fs string) (Seen, error) {
 		s.Slowest = max(s.Slowest, o.Took().Seconds())
 		if o.Outcome != workload.Good {
 			s.Failed++
+		}
+		if o.Outcome == workload.Failed && strings.HasPrefix(o.Error, "open ") && strings.HasSuffix(o.Error, unix.EPERM.Error()) { // what sshfs makes of it
+			s.Repeated++
 		}
 	}
 	lost, err := workload.Lost(log, time.Now(), read)

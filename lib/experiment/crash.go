@@ -16,6 +16,16 @@ type Crashed struct {
 	Seen
 }
 
+// Err is nil if nothing failed that should not have. When a server dies between a creation that must be exclusive and its answer, the creation is
+// asked for again and fails; lib/relay cannot tell that it was its own. That may happen once at a time.
+func (c Crashed) Err() error {
+	s := c.Seen
+	if s.Repeated <= c.Times {
+		s.Failed -= s.Repeated
+	}
+	return s.Err()
+}
+
 const (
 	crashRetry = 50 * time.Millisecond
 	// crashPatience is how long a service that was killed may take until there is something to kill again.
