@@ -78,7 +78,7 @@ func (m *Mirror) AnyWhole(ctx context.Context) error {
 }
 
 // whole says whether any replica is whole, and how long those that have not said so yet are to be waited for; with m.mu held.
-func (m *Mirror) whole(now time.Time) (any bool, unheard time.Duration) {
+func (m *Mirror) whole(now time.Time) (found bool, unheard time.Duration) {
 	for _, r := range m.replicas {
 		switch r.standing() {
 		case Whole:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/pkg/sftp"
+
+	packet "hafs/lib/sftp"
 )
 
 var errNotTaken = errors.New("no copies")
@@ -161,5 +164,46 @@ func TestAChangeWhoseLastCopyGoesIsNotAcknowledged(t *testing.T) {
 				t.Errorf("the session goes on, and what was done is there: %v", err)
 			}
 		})
+	}
+}
+
+// lasting is a connection that closes only when it is let.
+type lasting struct {
+	net.Conn
+	let chan struct{}
+}
+
+func (l lasting) Close() error {
+	<-l.let
+	return l.Conn.Close()
+}
+
+// A session that ends, as with its hafs-mirror, has not decided anything: the next one is asked.
+func TestASessionThatEndsRefusesNothing(t *testing.T) {
+	near, far := net.Pipe()
+	server, end := net.Pipe()
+	defer end.Close()
+	client := lasting{far, make(chan struct{})}
+	asked := make(chan struct{})
+	s := &Session{Door: &Door{}, Directory: "/share", Takes: func(ctx context.Context) error {
+		close(asked)
+		<-ctx.Done()
+		return ctx.Err()
+	}}
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(ctx, client, server) }()
+	if err := packet.WritePacket(near, packet.NewPacket(packet.Mkdir, 1, packet.AppendString(nil, "/share/new"))); err != nil {
+		t.Fatal(err)
+	}
+	<-asked
+	stop()
+	_ = near.SetReadDeadline(time.Now().Add(100 * time.Millisecond))
+	if p, err := packet.ReadPacket(near); err == nil {
+		t.Errorf("the client is told %q", p)
+	}
+	close(client.let)
+	if err := <-ended; err != nil {
+		t.Error(err)
 	}
 }

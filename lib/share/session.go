@@ -93,6 +93,9 @@ func (s *Session) requests(ctx context.Context) error {
 			s.inside++
 			s.mu.Unlock()
 			if refused := s.refusal(ctx, p); refused != nil {
+				if ctx.Err() != nil { // nobody has decided: whoever serves next is asked
+					return ctx.Err()
+				}
 				if err := s.acknowledge(failure(p, refused)); err != nil {
 					return err
 				}
