@@ -58,6 +58,7 @@ func (c *runCommand) serve(ctx context.Context) error {
 			},
 			Generation: m.Newest,
 			Through:    func() bool { return settings.Acknowledge == config.AcknowledgeDRS2 && serves() },
+			Torn:       settings.Torn,
 			Deletes:    &mirror.DeleteBudget{Percent: settings.DeleteLimit, Applies: serves},
 		}
 	}
@@ -73,8 +74,8 @@ func (c *runCommand) serve(ctx context.Context) error {
 	}
 	defer sessions.Close()
 	desk := reception.New(settings, latest, m, share.Name, log)
-	if err := desk.Recover(); err != nil {
-		return err
+	if err := desk.Recover(); err != nil { // whoever feeds this copy, or its first client, makes it whole or hears why not
+		log.Error().Err(err).Msg("this copy is not whole")
 	}
 	m.Drain = desk.Drain
 	go desk.Accept(ctx, sessions)

@@ -11,8 +11,6 @@ const (
 	CookiePrefix = TemporaryPrefix + "cookie."
 	// PartialPrefix starts the name of a large file that has not arrived in full; a hash of its name follows.
 	PartialPrefix = TemporaryPrefix + "partial."
-	// Redo is the name, at the root of a replica, of what a large file that is changed in place becomes.
-	Redo = TemporaryPrefix + "redo"
 	// Trash is the directory at the root of a replica that keeps what was deleted there. It is never part of the share.
 	Trash = ".hafs-trash"
 )

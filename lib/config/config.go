@@ -151,6 +151,15 @@ func (s Settings) Run(name string) string { return filepath.Join(s.RunDirectory,
 // State is a file in the state directory.
 func (s Settings) State(name string) string { return filepath.Join(s.StateDirectory, name) }
 
+// Redo is what hafs-mirror is changing in place in this server's copy.
+func (s Settings) Redo() string { return filepath.Join(s.StateDirectory, "copy", "redo") }
+
+// Torn says whether a file of this server's copy may be neither old nor new: a change in place is under way, or was broken off.
+func (s Settings) Torn() bool {
+	_, err := os.Lstat(s.Redo())
+	return err == nil
+}
+
 // Position is where the position of this server's copy is kept. It has a folder of its own: it changes often, and several programs watch the one above.
 func (s Settings) Position() string { return filepath.Join(s.StateDirectory, "copy", "position.json") }
 

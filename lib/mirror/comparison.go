@@ -15,6 +15,7 @@ import (
 // the watch, so that the replica is like the share at its end.
 type Comparison struct {
 	Sums     bool // contents too, by their SHA-256
+	Waited   bool // what was applied before its end does not count yet; then all of the replica is on the disk
 	Began    time.Time
 	Entries  int   // of the share, so far
 	Sent     int64 // bytes of content
@@ -77,7 +78,7 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 		position = nil
 	}
 	var waited []change.Change
-	if last && !s.compared { // what was waited for may have come with an older session, or a part
+	if last && (c.Waited || !s.compared) { // what was waited for may have come with an older session, or a part
 		waited = []change.Change{{Kind: change.Rescan, Path: ".", Waited: true}}
 	}
 	sent, err := s.make(ctx, g, waited, position)

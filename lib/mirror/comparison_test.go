@@ -192,3 +192,22 @@ func TestTrash(t *testing.T) {
 		})
 	}
 }
+
+// What is waited for is on the disk also when it comes with a comparison that is not the first of its session.
+func TestWhatIsWaitedForIsSyncedByALaterComparison(t *testing.T) {
+	w := newWorld(t, "stream")
+	synced := false
+	w.before = func(step string) error {
+		synced = synced || strings.HasPrefix(step, "sync")
+		return nil
+	}
+	s := w.transport()
+	defer s.Close()
+	must(t, s.Apply(t.Context(), everything))
+	w.sh("echo x > new")
+	synced = false
+	must(t, s.Apply(t.Context(), append(everything, change.Change{Kind: change.Barrier, Path: "id"})))
+	if !synced {
+		t.Error("nothing was synced")
+	}
+}

@@ -22,13 +22,12 @@ type Pace struct {
 // comparison is one that is under way.
 type comparison struct {
 	*Comparison
-	must     bool      // what was applied before its end does not count yet
 	resume   time.Time // when the next part may begin
 	progress Progress  // after the last part
 }
 
 // comparing says whether a comparison must come to its end before what is applied counts; with r.mu held.
-func (r *replica) comparing() bool { return r.comparison != nil && r.comparison.must }
+func (r *replica) comparing() bool { return r.comparison != nil && r.comparison.Waited }
 
 // begin begins the comparison that is due; with r.mu held.
 func (r *replica) begin(now time.Time) {
@@ -46,7 +45,8 @@ func (r *replica) begin(now time.Time) {
 // must begins a comparison that everything has to wait for; with r.mu held.
 func (r *replica) must(now time.Time) {
 	r.needFull = false
-	r.comparison = &comparison{Comparison: NewComparison(false), must: true, resume: now}
+	r.comparison = &comparison{Comparison: NewComparison(false), resume: now}
+	r.comparison.Waited = true
 }
 
 // scrubAfter plans the first comparison of contents, by the last one if there was any. Without one all replicas of all servers come at different times.
@@ -95,7 +95,7 @@ func (r *replica) part(ctx context.Context, g Gradual) error {
 		r.size.count()
 	}
 	switch {
-	case c.must:
+	case c.Waited:
 		c.resume = now.Add(transfer(c.Sent-before.Sent, r.pace.FillBandwidth))
 	default:
 		c.resume = now.Add(max(restShare*now.Sub(began), transfer(c.Read-before.Read, r.pace.ScrubBandwidth)))

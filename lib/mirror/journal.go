@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -144,7 +145,7 @@ func (j *journal) blocks(path string, source, replica *change.Entry) (blocks []u
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if k, _ := j.look(path); replica != nil && replica.Kind == change.File && k.size == replica.Size && k.mtime == replica.Mtime {
-		return k.blocks, k.id == identity(source)
+		return slices.Clone(k.blocks), k.id == identity(source)
 	}
 	return nil, false
 }

@@ -20,8 +20,8 @@ import (
 // the last change is read again in the next one, and sent if it differs from what the receiver has by then. So a file that is written from front to back
 // has arrived soon after its last byte was written.
 type large struct {
-	share    *tree.Root
 	file     *os.File
+	torn     func() bool // says that this server's own copy of some file may be neither old nor new; nil: never
 	batch    *stream.Batch
 	progress func()
 
@@ -30,6 +30,7 @@ type large struct {
 	mark   mark           // when it was looked at last
 	sent   int64          // bytes
 	lost   error          // why the session is over
+	looked time.Time      // when that was
 	buffer *[copyBytes]byte
 
 	dataStart, dataEnd int64 // what holds data; what is before is a hole
@@ -62,6 +63,7 @@ func (l *large) send() (*change.Entry, error) {
 	size := int64(0) // as of the last whole lap
 	deadline := time.Now().Add(followFor)
 	for laps, until := 1, wholeLap; ; laps++ {
+		l.looked = time.Now()
 		before, err := tree.Stat(l.file)
 		if err != nil {
 			return nil, err
@@ -69,30 +71,30 @@ func (l *large) send() (*change.Entry, error) {
 		if !before.Xattrs.Known() {
 			return nil, change.ErrXattrs
 		}
-		l.mark = markOf(before)
+		if now := markOf(before); now != l.mark { // also by what was written since the lap before
+			l.mark, until = now, wholeLap
+		}
 		end, stale, err := l.lap(until, deadline)
 		if err != nil {
 			return nil, err
 		}
-		if until == wholeLap {
-			size = end
+		if until != wholeLap { // its last block may have become longer
+			end = max(size, end)
 		}
+		size = end
 		after, err := tree.Stat(l.file)
 		if err != nil {
 			return nil, err
 		}
-		redo, err := l.share.Lstat(change.Redo) // as long as it is there the file may be neither old nor new
-		if err != nil {
-			return nil, err
-		}
+		torn := l.torn != nil && l.torn()
 		late := laps >= fewLaps && time.Now().After(deadline)
 		switch {
-		case redo != nil && late:
+		case torn && late:
 			return nil, fmt.Errorf("%s: %w", l.file.Name(), errInPlace)
-		case redo != nil:
+		case torn:
 			time.Sleep(quietEvery)
 			until = wholeLap
-		case stale == 0 && markOf(after) == l.mark && after.Xattrs.Known():
+		case stale == 0 && markOf(after) == l.mark && after.Xattrs.Known() && after.Size == size:
 			l.sums = l.sums[:min(len(l.sums), blocksOf(size))]
 			return after, nil
 		case late:
@@ -129,11 +131,13 @@ func (l *large) lap(until int64, deadline time.Time) (end, stale int64, err erro
 	changed := func(so bool) {
 		switch {
 		case !so:
+			return
 		case whole:
 			stale = offset
 		default: // what is behind this lap was read before
 			stale = wholeLap
 		}
+		l.dataStart, l.dataEnd = 0, 0 // what was a hole may not be one any more
 	}
 	for offset < until {
 		if whole && until == wholeLap && time.Now().After(deadline) { // it may grow faster than it is sent
@@ -147,7 +151,7 @@ func (l *large) lap(until int64, deadline time.Time) (end, stale int64, err erro
 			if err != nil {
 				return 0, 0, err
 			}
-			if changed(touched); !grown {
+			if changed(touched); !grown || offset > l.mark.size {
 				break
 			}
 			offset -= offset % stream.BlockBytes
@@ -172,23 +176,27 @@ func (l *large) lap(until int64, deadline time.Time) (end, stale int64, err erro
 // look says whether something may have been written to the file since the last look. What was written within a tick of the kernel's clock bears one time.
 func (l *large) look() (bool, error) {
 	var st unix.Stat_t
+	looked := l.looked
+	l.looked = time.Now()
 	if err := unix.Fstat(int(l.file.Fd()), &st); err != nil {
 		return false, &os.PathError{Op: "stat", Path: l.file.Name(), Err: err}
 	}
 	now := mark{st.Size, st.Mtim.Nano(), st.Ctim.Nano()}
 	before := l.mark
 	l.mark = now
-	return now != before || young(now.ctime, tick), nil
+	age := looked.Sub(time.Unix(0, now.ctime)) // at the look before: something was read since
+	return now != before || age > -tick && age < tick, nil
 }
 
-func young(at int64, limit time.Duration) bool {
-	age := time.Since(time.Unix(0, at))
-	return age >= 0 && age < limit
+// young says whether a file was written a moment ago.
+func young(mtime int64) bool {
+	age := time.Since(time.Unix(0, mtime))
+	return age >= 0 && age < quietFor
 }
 
 // follow waits at the end of a file until it has grown, or was left alone for long enough. touched: something was written, wherever.
 func (l *large) follow(deadline time.Time) (grown, touched bool, err error) {
-	for before := l.mark.size; before >= quietBytes && young(l.mark.mtime, quietFor) && time.Now().Before(deadline); {
+	for before := l.mark.size; before >= quietBytes && young(l.mark.mtime) && time.Now().Before(deadline); {
 		time.Sleep(quietEvery)
 		l.progress()
 		so, err := l.look()

@@ -1,7 +1,7 @@
 // Package mirror keeps replicas of the share identical to it.
 //
-// It promises that every file on a replica is whole at every moment; that after a comparison of everything a replica is identical to the share
-// (content, owner, mode, times, extended attributes, ACLs, hard links within the share) as far as its transport can hold that; that nothing is deleted because the share
+// It promises that every file on a replica is whole at every moment (a large one that is changed in place is made whole before anybody is served there);
+// that after a comparison of everything a replica is identical to the share (content, owner, mode, times, extended attributes, ACLs, hard links within the share) as far as its transport can hold that; that nothing is deleted because the share
 // was missing, unmounted or unreadable; that no symbolic link is ever followed, on neither side; and that one replica that hangs or
 // fails holds up no other.
 //
@@ -13,7 +13,7 @@
 // trips a batch, with full fidelity.
 //
 // plan.go and pairup.go are pure: from what both sides have to pairs, and to steps. judge.go says which pairs matter, gather.go and far.go find them, beside each
-// other or at the other end of a stream; apply.go carries steps out, send.go sends them; replica.go gives each replica a queue and a goroutine, mirror.go feeds them, barrier.go answers hafs-mirror wait.
+// other or at the other end of a stream; apply.go carries steps out, send.go sends them, large.go a large file while it may be written; replica.go gives each replica a queue and a goroutine, mirror.go feeds them, barrier.go answers hafs-mirror wait.
 //
 // comparison.go compares everything in parts, gradual.go makes them between changes; budget.go holds deletes back that are too many at once.
 package mirror

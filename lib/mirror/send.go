@@ -17,6 +17,7 @@ type sending struct {
 	journal  *journal
 	batch    *stream.Batch
 	progress func()
+	torn     func() bool // see Stream
 	notes    []note
 	problems []error         // of files of the share
 	unsent   map[string]bool // those, as far as they have further names: no other name is made for what the replica has instead
@@ -116,7 +117,7 @@ func (s *sending) write(step *Step, told stream.Step) error {
 
 // writeLarge sends a file in pieces, and only those the replica does not have if it has an older version, or a part of this one.
 func (s *sending) writeLarge(file *os.File, step *Step, told stream.Step) (err error) {
-	l := &large{share: s.share, file: file, batch: s.batch, progress: s.progress}
+	l := &large{file: file, torn: s.torn, batch: s.batch, progress: s.progress}
 	var same bool
 	if l.sums, same = s.journal.blocks(step.Path, step.Source, step.Replica); l.sums != nil {
 		told.Blocks, told.Old = true, step.Replica
@@ -160,6 +161,9 @@ func (s *sending) noted(r stream.Result) {
 			s.journal.drop(path)
 		}
 		if !r.Done(n.number) {
+			if n.step.Op == Write {
+				s.journal.distrust(path)
+			}
 			continue
 		}
 		switch n.step.Op {

@@ -30,6 +30,7 @@ type Stream struct {
 	Through    func() bool   // when it says so a batch is done only when the replicas of this one have it too
 	Deletes    *DeleteBudget // nil: no limit
 	Parts      Parts         // of a comparison of everything; zero: defaults
+	Torn       func() bool   // says that a file of this server's own copy may be neither old nor new; nil: never
 	Show       func(Step)    // when set, gets the steps instead of the replica
 	Greeted    func()        // when set, is told that Standing may be another
 	Log        zerolog.Logger
@@ -73,7 +74,8 @@ func (s *Stream) Apply(ctx context.Context, changes []change.Change) error {
 		if err := s.apply(ctx, withoutAll(changes)); err != nil {
 			return err
 		}
-		for c := NewComparison(false); !c.Done; {
+		c := NewComparison(false)
+		for c.Waited = true; !c.Done; {
 			s.position = position
 			if err := s.part(ctx, c); err != nil {
 				return err
@@ -356,7 +358,7 @@ func (s *Stream) send(steps []Step, durable []string, position *stream.Position)
 	if err != nil {
 		return 0, err
 	}
-	sent := sending{share: s.Share, journal: s.journal, batch: batch, progress: s.progress, unsent: map[string]bool{}}
+	sent := sending{share: s.Share, journal: s.journal, batch: batch, progress: s.progress, torn: s.Torn, unsent: map[string]bool{}}
 	if err := sent.all(steps); err != nil {
 		return sent.bytes, err
 	}

@@ -112,7 +112,7 @@ func (w *world) transport() Transport {
 // to makes the way to a directory of this machine.
 func (w *world) to(replica string) Transport {
 	if w.kind == "stream" {
-		return w.stream(&stream.Receiver{Path: replica, Cluster: "test", Before: w.before, Log: w.log()})
+		return w.stream(&stream.Receiver{Path: replica, Cluster: "test", Redo: replica + "-state/redo", Before: w.before, Log: w.log()})
 	}
 	return &Directory{Share: w.root, Path: replica, Workers: DefaultWorkers, Sync: true, Before: w.before, Log: w.log()}
 }

@@ -49,7 +49,7 @@ func New(settings config.Settings, latest *record.Latest, m *mirror.Mirror, dire
 	}
 	r.replica = stream.Receiver{
 		Path: directory, Cluster: r.record().Cluster, Allowed: r.feeds, Note: r.note, Position: r.position, Passed: r.passed,
-		KeepDeleted: settings.TrashRetention, TrashDirectory: settings.State("trash"), Log: log,
+		KeepDeleted: settings.TrashRetention, TrashDirectory: settings.State("trash"), Redo: settings.Redo(), Log: log,
 	}
 	return r
 }

@@ -27,6 +27,7 @@ type situation struct {
 	confirmed  bool
 	leased     bool // as the file sharing server
 	draining   bool
+	torn       bool // as the file sharing server
 }
 
 func (k *Keeper) situation() situation {
@@ -37,6 +38,7 @@ func (k *Keeper) situation() situation {
 	_, err = os.Stat(k.Settings.Run("draining"))
 	s.draining = err == nil
 	s.leased = lease.Held(k.Settings.Run("lease"))
+	s.torn = s.leased && k.Settings.Torn()
 	return s
 }
 
@@ -56,6 +58,9 @@ func (k *Keeper) Keep(ctx context.Context) error {
 			continue
 		}
 		pause := checkPause
+		if now.torn { // nothing tells when it is not any more
+			pause = retryPause
+		}
 		if err != nil {
 			pause = retryPause
 			k.Log.Error().Err(err).Msg("this server is not what the record says")

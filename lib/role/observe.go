@@ -52,6 +52,7 @@ func observe(ctx context.Context, units system.Units, s config.Settings, r recor
 	now.Leased = lease.Held(s.Run("lease"))
 	_, err = os.Stat(s.Run("draining"))
 	now.Draining = err == nil
+	now.Torn = s.Torn()
 	now.LinkTo, _ = os.Readlink(r.FS.Link)
 	if now.Units, now.Ending, err = units.Active(ctx, append(Managed(r), replicaUnits)...); err != nil {
 		return Now{}, err

@@ -41,6 +41,7 @@ type Now struct {
 	Confirmed bool              // the record is known to be the newest
 	Leased    bool              // as FS it has the lease
 	Draining  bool              // as FS it is about to hand its role over
+	Torn      bool              // a file of its copy may be neither old nor new, until hafs-mirror has made it whole
 	LinkTo    string            // where /system leads; empty: nowhere
 	Units     map[string]bool   // those that run
 	Ending    map[string]bool   // those that end just now, and would be started again
@@ -111,7 +112,7 @@ func Want(r record.Record, self string, now Now, places Places) Wanted {
 			break
 		}
 		w.LinkTo = r.FS.SharedArea
-		if now.Draining { // programs here wait like all other clients
+		if now.Draining || now.Torn { // programs here wait like all other clients
 			w.LinkTo = places.Client
 		}
 		// Whoever uses the share goes on using it; what goes on in a replica ended with the role.

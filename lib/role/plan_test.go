@@ -100,6 +100,8 @@ func parseNow(words []string) Now {
 			now.Confirmed = true
 		case "leased":
 			now.Leased = true
+		case "torn":
+			now.Torn = true
 		case "draining":
 			now.Draining = true
 		}

@@ -168,7 +168,11 @@ func (s *serving) below(a *answer, dir string, l Listing, left *int64) error {
 const keepFor = time.Hour
 
 func kept(name string, e *change.Entry) bool {
-	return strings.HasPrefix(name, change.PartialPrefix) && e != nil && e.Kind == change.File && time.Since(time.Unix(0, e.Mtime)) < keepFor
+	if !strings.HasPrefix(name, change.PartialPrefix) || e == nil || e.Kind != change.File {
+		return false
+	}
+	age := time.Since(time.Unix(0, e.Mtime))
+	return age >= 0 && age < keepFor
 }
 
 func (s *serving) move(body []byte) error {

@@ -153,7 +153,7 @@ func (b *carrying) step(op Op, body []byte) error {
 	b.done.Wait()
 	if op == OpWriteLarge {
 		receive := b.writeLarge
-		if s.InPlace {
+		if s.InPlace && b.Redo != "" {
 			receive = b.changeInPlace
 		}
 		err, lost := receive(s)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 
@@ -58,7 +59,11 @@ func (b *carrying) writeLarge(s Step) (err, lost error) {
 	}
 	var temporary string
 	if resume || s.Entry.Size >= KeepBytes {
-		keep := func() bool { return content.lost != nil && content.err == nil }
+		keep := func() bool {
+			kept := content.lost != nil && content.err == nil
+			b.partly(s.Path, kept)
+			return kept
+		}
 		temporary, err = to.WritePartial(name, resume, s.Entry.Mode, b.durable(s.Path), fill, keep)
 	} else {
 		temporary, err = to.WriteTemporary(s.Entry.Mode, b.durable(s.Path), fill)
@@ -78,7 +83,44 @@ func (b *carrying) writeLarge(s Step) (err, lost error) {
 		to.Discard(temporary)
 		return nil, err
 	}
+	b.partly(s.Path, false)
 	return to.Publish(temporary, name, s.Aside), nil
+}
+
+// partly notes whether a file has arrived in part.
+func (r *Receiver) partly(path string, so bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.partials == nil {
+		r.partials = map[string]bool{}
+	}
+	if delete(r.partials, path); so {
+		r.partials[path] = true
+	}
+}
+
+// removePartials removes what has arrived of files of which no rest will come.
+func (r *Receiver) removePartials() error {
+	r.mu.Lock()
+	paths := r.partials
+	r.partials = nil
+	r.mu.Unlock()
+	if len(paths) == 0 {
+		return nil
+	}
+	root, err := tree.Open(r.Path)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	for path := range paths {
+		dir, name := change.Split(path)
+		if in, err := root.Dir(dir); err == nil {
+			in.Discard(tree.PartialName(name))
+			in.Close()
+		}
+	}
+	return nil
 }
 
 // copyOld begins with the content that the sender knows.
@@ -243,8 +285,7 @@ func (s *serving) hashes(body []byte) error {
 		return err
 	}
 	s.path, s.hashed, s.partial = path, nil, true
-	dir, name := change.Split(path)
-	f, err := s.root.OpenFile(change.Join(dir, tree.PartialName(name)))
+	f, err := s.arrived(path)
 	if err != nil {
 		s.partial = false
 		f, err = s.root.OpenFile(path)
@@ -286,6 +327,24 @@ func (s *serving) hashes(body []byte) error {
 	s.hashed = before
 	answer[0] = 1
 	return s.reply(kindBlocks, answer)
+}
+
+// arrived opens what has arrived of a file. Nobody else may have made it, or have it open by another name.
+func (s *serving) arrived(path string) (*os.File, error) {
+	dir, name := change.Split(path)
+	f, err := s.root.OpenFile(change.Join(dir, tree.PartialName(name)))
+	if err != nil {
+		return nil, err
+	}
+	e, err := tree.Stat(f)
+	if err == nil && (e.UID != uint32(os.Geteuid()) || e.Nlink != 1) {
+		err = fmt.Errorf("%s: %w", path, fs.ErrPermission)
+	}
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // Blocks asks for the hashes of the blocks of the replica's file.

@@ -4,12 +4,12 @@
 // locally through package tree. The stream may be anything that keeps the order of bytes: a session of SSH, a pipe.
 //
 // It promises that nothing but whole frames with the right checksum is acted on; that a receiver touches nothing outside its directory,
-// whatever it is sent; that every file is whole at every moment, wherever the stream is cut; that a batch is answered with "ok" only after all of it was
-// done and the receiver was still allowed to; that both sides need bounded memory, whatever the size of the share; and that only one session works on a
+// whatever it is sent; that every file is whole at every moment, wherever the stream is cut, but for one that is changed in place (see inplace.go); that a
+// batch is answered with "ok" only after all of it was done and the receiver was still allowed to; that both sides need bounded memory, whatever the size of the share; and that only one session works on a
 // replica at a time. What it does not do: encrypt, authenticate, or decide who may send (the caller of Serve does, and Allowed).
 //
 // frame.go, message.go and entry.go are pure: frames, and what is in them. session.go is the sender's side, batch.go its batches. serve.go is the
-// receiver's, answer.go looks, carry.go and content.go do the steps.
+// receiver's, answer.go looks, carry.go, content.go and inplace.go do the steps.
 package stream
 
 import (

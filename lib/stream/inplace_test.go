@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -74,7 +76,7 @@ func (p *place) content(t *testing.T) string {
 
 func (p *place) nothingLeft(t *testing.T) {
 	t.Helper()
-	if names, err := filepath.Glob(filepath.Join(p.Path, ".hafs-tmp.*")); err != nil || len(names) > 0 {
+	if names, err := filepath.Glob(p.Redo + "*"); err != nil || len(names) > 0 {
 		t.Errorf("left: %v, %v", names, err)
 	}
 }
@@ -96,7 +98,7 @@ func TestFileIsChangedInPlace(t *testing.T) {
 
 // Wherever a change in place is interrupted for good, whoever comes next finds a file that is old, or makes it new before anybody is served.
 func TestChangeInPlaceIsInterrupted(t *testing.T) {
-	for step, want := range map[string]string{"make temporary": "old", "write": "old", "sync": "new", "rewrite": "new", "set times": "new"} {
+	for step, want := range map[string]string{"open to rewrite": "old", "rewrite": "new", "set times": "new", "sync": "new"} {
 		for _, next := range []string{"a session", "Recover"} {
 			t.Run(step+" then "+next, func(t *testing.T) {
 				p := newPlace(t)
@@ -114,7 +116,7 @@ func TestChangeInPlaceIsInterrupted(t *testing.T) {
 					t.Fatal("it was not interrupted: this test proves nothing")
 				}
 				p.Before = nil
-				r := &Receiver{Path: p.Path, Cluster: "test"} // as after a restart
+				r := &Receiver{Path: p.Path, Cluster: "test", Redo: p.Redo} // as after a restart
 				if next == "Recover" {
 					must(t, r.Recover())
 				} else {
@@ -173,10 +175,9 @@ func TestRedoThatIsNotCarriedOut(t *testing.T) {
 	}
 	t.Run("it is cut short", func(t *testing.T) {
 		p := interrupted(t)
-		redo := filepath.Join(p.Path, change.Redo)
-		st, err := os.Stat(redo)
+		st, err := os.Stat(p.Redo)
 		must(t, err)
-		must(t, os.Truncate(redo, st.Size()-10))
+		must(t, os.Truncate(p.Redo, st.Size()-10))
 		must(t, p.Recover())
 		if p.content(t) != "old" {
 			t.Errorf("content %s", p.content(t))
@@ -199,6 +200,18 @@ func TestRedoThatIsNotCarriedOut(t *testing.T) {
 		must(t, p.Recover())
 		p.nothingLeft(t)
 	})
+	t.Run("the replica is not mounted", func(t *testing.T) {
+		p := interrupted(t)
+		away := p.Path + "-away"
+		must(t, errors.Join(os.Rename(p.Path, away), os.Mkdir(p.Path, 0o755)))
+		if err := p.Recover(); err == nil {
+			t.Error("it was said to be whole")
+		}
+		must(t, errors.Join(os.Remove(p.Path), os.Rename(away, p.Path), p.Recover()))
+		if p.content(t) != "new" {
+			t.Errorf("content %s", p.content(t))
+		}
+	})
 	t.Run("it cannot be carried out", func(t *testing.T) {
 		p := interrupted(t)
 		var noted []Position
@@ -209,6 +222,9 @@ func TestRedoThatIsNotCarriedOut(t *testing.T) {
 			}
 			return nil
 		}
+		if err := p.Recover(); err == nil || p.content(t) != "old" || len(noted) > 0 {
+			t.Errorf("where it could not come anew: %v, content %s", err, p.content(t))
+		}
 		s := open(t, p.Receiver)
 		if len(noted) != 1 || noted[0].Complete || p.content(t) != "none" {
 			t.Errorf("noted %v, content %s", noted, p.content(t))
@@ -218,6 +234,62 @@ func TestRedoThatIsNotCarriedOut(t *testing.T) {
 			t.Error("the session does not go on: ", err)
 		}
 	})
+}
+
+// What would stop a change in place is noticed before it begins.
+func TestFileThatCannotBeChangedInPlace(t *testing.T) {
+	p := newPlace(t)
+	program, err := os.Executable()
+	must(t, err)
+	must(t, exec.Command("cp", program, p.path+"2").Run())
+	must(t, os.Rename(p.path+"2", p.path))
+	root, err := tree.Open(p.Path)
+	must(t, err)
+	defer root.Close()
+	p.step.Old, err = root.Lstat("f")
+	must(t, err)
+	running := exec.Command(p.path, "-test.run=^TestSleeps$")
+	running.Env = append(os.Environ(), "HAFS_TEST_SLEEPS=1")
+	must(t, running.Start())
+	defer func() { _ = running.Process.Kill(); _ = running.Wait() }()
+	result, err := p.change(open(t, p.Receiver))
+	must(t, err)
+	if len(result.Problems) != 1 || !errors.Is(result.Problems[0], unix.ETXTBSY) {
+		t.Errorf("%+v", result)
+	}
+	p.nothingLeft(t)
+}
+
+// TestSleeps is a program that runs.
+func TestSleeps(t *testing.T) {
+	if os.Getenv("HAFS_TEST_SLEEPS") != "" {
+		time.Sleep(time.Minute)
+	}
+}
+
+// What somebody else made is not gone on with, and what nobody will go on with is removed.
+func TestPartialFileOfSomebodyElse(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("needs root")
+	}
+	r := newReceiver(t)
+	planted := filepath.Join(r.Path, tree.PartialName("f"))
+	must(t, os.WriteFile(planted, make([]byte, BlockBytes), 0o644))
+	must(t, os.Chown(planted, 1000, 1000))
+	s := open(t, r)
+	b, err := s.Begin()
+	must(t, err)
+	if blocks, err := b.Blocks("f"); err != nil || len(blocks) > 0 {
+		t.Errorf("%d blocks, %v", len(blocks), err)
+	}
+	step := file(strings.Repeat("x", KeepBytes))
+	step.Path, step.Data = "f", nil
+	_, err = b.Step(OpWriteLarge, step)
+	must(t, errors.Join(err, b.Data(0, make([]byte, BlockBytes)), s.flush(), s.Close()))
+	must(t, r.End(t.Context()))
+	if _, err := os.Lstat(planted); err == nil {
+		t.Error("what arrived in part is still there")
+	}
 }
 
 // A large file goes on where its session broke off, if that was not too long ago.

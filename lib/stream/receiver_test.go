@@ -28,6 +28,7 @@ func newReceiver(t *testing.T) *Receiver {
 	must(t, os.Mkdir(r.Path, 0o755))
 	must(t, os.WriteFile(filepath.Join(r.Path, change.Marker), hello.Marker, 0o644))
 	must(t, os.WriteFile(filepath.Join(filepath.Dir(r.Path), "outside"), []byte("untouched"), 0o644))
+	r.Redo = filepath.Join(filepath.Dir(r.Path), "state", "redo")
 	return r
 }
 

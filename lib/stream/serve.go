@@ -33,12 +33,15 @@ type Receiver struct {
 	// KeepDeleted is how long what is deleted is kept in a tree.Trash, 0: not at all; TrashDirectory is where that is, outside of the replica.
 	KeepDeleted    time.Duration
 	TrashDirectory string
-	Before         func(step string) error // of tree.Root, for tests
-	Workers        int                     // small files written side by side; 0: DefaultWorkers
-	Log            zerolog.Logger
+	// Redo is a file, outside of the replica and not there as a rule, for a large file that is changed in place. Empty: such files are made anew.
+	Redo    string
+	Before  func(step string) error // of tree.Root, for tests
+	Workers int                     // small files written side by side; 0: DefaultWorkers
+	Log     zerolog.Logger
 
 	mu       sync.Mutex
 	current  *serving
+	partials map[string]bool // paths of large files that have not arrived in full
 	unsynced unsynced
 	told     sync.Map // namespaces of attributes that are not taken
 }
@@ -103,12 +106,16 @@ func (s *serving) takeOver(ctx context.Context) error {
 	return before.end(ctx)
 }
 
-// End ends the session that there is, and waits until it does nothing more. From a sender that is not Allowed any more nothing is taken afterwards.
+// End ends the session that there is, and waits until it does nothing more. From a sender that is not Allowed any more nothing is taken afterwards. What
+// has arrived of files in part is removed.
 func (r *Receiver) End(ctx context.Context) error {
 	r.mu.Lock()
 	current := r.current
 	r.mu.Unlock()
-	return current.end(ctx)
+	if err := current.end(ctx); err != nil {
+		return err
+	}
+	return r.removePartials()
 }
 
 // end ends a session, if there is one, and waits until it does nothing more.
@@ -212,7 +219,7 @@ func (s *serving) greet(ctx context.Context) error {
 	if err := s.check(); err != nil {
 		return err
 	}
-	if err := s.recover(s.root); err != nil {
+	if err := s.recover(); err != nil {
 		return err
 	}
 	s.Log.Debug().Str("from", s.hello.Name).Uint64("generation", s.hello.Generation).Msg("stream")

@@ -107,38 +107,42 @@ func (d *Dir) finish(f *os.File, e *change.Entry, sync bool, err error) error {
 	return err
 }
 
-// WriteRedo makes the file of change.Redo, lets fill write it and syncs it. After any error it is gone again.
-func (d *Dir) WriteRedo(fill func(*os.File) error) error {
-	if err := d.RemoveTree(change.Redo); err != nil {
-		return err
-	}
-	return d.write(change.Redo, unix.O_CREAT|unix.O_EXCL, 0o600, true, func(f *os.File) (*change.Entry, error) {
-		if err := fill(f); err != nil {
-			return nil, err
-		}
-		return Stat(f)
-	}, func() bool { return false })
-}
-
-// Rewrite lets fill change a file where it is, syncs it and gives it all attributes of the entry that fill returns. Whatever ends it in
-// between leaves a file that is neither old nor new.
-func (d *Dir) Rewrite(name string, fill func(*os.File) (*change.Entry, error)) error {
-	fd, err := unix.Openat(d.fd, name, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
-	if err != nil {
-		return d.fail("open", name, err)
-	}
-	f := os.NewFile(uintptr(fd), name)
-	defer f.Close()
-	var e *change.Entry
-	err = d.root.do("rewrite", func() (err error) {
-		e, err = fill(f)
+// OpenToRewrite opens a file to change it where it is.
+func (d *Dir) OpenToRewrite(name string) (*os.File, error) {
+	var fd int
+	err := d.root.do("open to rewrite", func() (err error) {
+		fd, err = unix.Openat(d.fd, name, unix.O_WRONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC|unix.O_NOCTTY, 0)
 		return err
 	})
+	if err != nil {
+		return nil, d.fail("open", name, err)
+	}
+	return os.NewFile(uintptr(fd), change.Join(d.path, name)), nil
+}
+
+// Rewrite lets fill change a file where it is, gives it all attributes of an entry and syncs it. Whatever ends it in between leaves a file that
+// is neither old nor new.
+func (d *Dir) Rewrite(f *os.File, e *change.Entry, fill func() error) error {
+	fd := int(f.Fd())
+	have, err := Stat(f)
+	if err == nil && have.Mode&e.Mode != have.Mode { // nobody may read what comes who may not read it in the end
+		err = d.root.do("set mode", func() error { return unix.Fchmod(fd, have.Mode&e.Mode) })
+	}
+	if err == nil {
+		err = d.root.do("rewrite", fill)
+	}
 	err = d.finish(f, e, false, err)
 	if err == nil {
 		err = d.root.do("sync", f.Sync) // with its attributes, as what could make it whole goes then
 	}
-	return d.fail("write", name, err)
+	return d.fail("write", f.Name(), err)
+}
+
+// Room is how many bytes the file system still takes.
+func (r *Root) Room() (int64, error) {
+	var st unix.Statfs_t
+	err := retry(func() error { return unix.Fstatfs(r.fd(), &st) })
+	return int64(st.Bavail) * st.Bsize, r.fail("statfs", ".", err)
 }
 
 // Sync makes sure that what is in a file, or the names in a directory, outlive a loss of power. Other things have nothing to sync.
