@@ -47,6 +47,7 @@ func (c *runCommand) serve(ctx context.Context) error {
 		Share: share, StatusFile: settings.Run("mirror.json"), Pace: pace, Newest: func() uint64 { return latest.Record().Generation }, Log: log,
 	}
 	serves := func() bool { return latest.Record().FS.Name == settings.Name } // what comes to a DRS1 was let go there
+	var desk *reception.Reception
 	m.Transport = func(w mirror.Wanted) mirror.Transport {
 		if w.Transport != mirror.StreamTransport {
 			return c.transport(share, w, true, settings.RsyncBandwidth, log)
@@ -58,6 +59,7 @@ func (c *runCommand) serve(ctx context.Context) error {
 			},
 			Generation: m.Newest,
 			Through:    func() bool { return settings.Acknowledge == config.AcknowledgeDRS2 && serves() },
+			Whole:      func() bool { return desk.Whole() },
 			Torn:       settings.Torn,
 			Deletes:    &mirror.DeleteBudget{Percent: settings.DeleteLimit, Applies: serves},
 		}
@@ -73,7 +75,7 @@ func (c *runCommand) serve(ctx context.Context) error {
 		return err
 	}
 	defer sessions.Close()
-	desk := reception.New(settings, latest, m, share.Name, log)
+	desk = reception.New(settings, latest, m, share.Name, log)
 	if err := desk.Recover(); err != nil { // whoever feeds this copy, or its first client, makes it whole or hears why not
 		log.Error().Err(err).Msg("this copy is not whole")
 	}

@@ -170,6 +170,18 @@ func (m *Mirror) add(c change.Change) {
 	}
 }
 
+// SayWhole tells the replicas that the share has become whole.
+func (m *Mirror) SayWhole() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for _, r := range m.replicas {
+		r.mu.Lock()
+		r.say()
+		r.mu.Unlock()
+		r.poke()
+	}
+}
+
 // Finished waits until nothing is pending on any replica. Its error names the replicas that were given up.
 func (m *Mirror) Finished(ctx context.Context) error {
 	for {

@@ -34,7 +34,7 @@ type replica struct {
 	generation uint64 // in which everything is to be compared
 	needFull   bool
 	fullAfter  time.Time   // needFull does not hurry until then
-	unsaid     bool        // the replica has not heard yet that its position is one of this generation
+	unsaid     bool        // the replica has not heard yet that its position is one of this generation, or of a whole share
 	taken      uint64      // every change up to this one was applied
 	comparison *comparison // under way, of a Gradual transport
 	nextFull   time.Time   // when everything is compared anyway
@@ -121,16 +121,24 @@ func (r *replica) lost() {
 func (r *replica) follow(generation uint64) {
 	r.mu.Lock()
 	r.generation = generation
-	complete := r.status.State == Complete && !r.needFull
+	complete := r.say()
 	if complete {
 		r.status.Generation = generation
-		_, r.unsaid = r.transport.(Gradual)
 	}
 	r.mu.Unlock()
 	r.poke()
 	if complete {
 		r.completed(generation)
 	}
+}
+
+// say has a complete replica told its position though nothing is written; with r.mu held.
+func (r *replica) say() (complete bool) {
+	if r.status.State == Complete && !r.needFull {
+		_, r.unsaid = r.transport.(Gradual)
+		return true
+	}
+	return false
 }
 
 // run applies changes until the context ends.

@@ -30,6 +30,7 @@ type Stream struct {
 	Through    func() bool   // when it says so a batch is done only when the replicas of this one have it too
 	Deletes    *DeleteBudget // nil: no limit
 	Parts      Parts         // of a comparison of everything; zero: defaults
+	Whole      func() bool   // says that the share itself is whole; if not, no replica of it is fit to succeed. nil: it always is
 	Torn       func() bool   // says that a file of this server's own copy may be neither old nor new; nil: never
 	Show       func(Step)    // when set, gets the steps instead of the replica
 	Greeted    func()        // when set, is told that Standing may be another
@@ -61,6 +62,7 @@ func (s *Stream) progress() { s.moved.Add(1) }
 func (s *Stream) LeadsTo(p stream.Position) {
 	s.busy.Lock()
 	defer s.busy.Unlock()
+	p.Complete = p.Complete && (s.Whole == nil || s.Whole())
 	s.position = &p
 }
 

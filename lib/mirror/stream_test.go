@@ -666,3 +666,32 @@ func TestAReplicaIsKnownToBeWholeByItsGreeting(t *testing.T) {
 	defer cancel()
 	must(t, m.AnyWhole(soon))
 }
+
+// A replica of a share that is not whole is not whole either, whatever it has; it hears when the share is.
+func TestReplicaOfAShareThatIsNotWhole(t *testing.T) {
+	w := newWorld(t, "stream")
+	w.sh("echo x > file")
+	noted := make(chan stream.Position, 100)
+	s := w.stream(&stream.Receiver{Path: w.replica, Cluster: "test", Log: w.log(), Note: func(p stream.Position) error { noted <- p; return nil }})
+	var whole atomic.Bool
+	s.Whole = whole.Load
+	m := &Mirror{Share: s.Share, Pace: Pace{Every: time.Hour}, Log: w.log(), Transport: func(Wanted) Transport { return s }}
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	m.Start(ctx)
+	m.Keep(2, []Wanted{{Name: "D"}})
+	if p := <-noted; p.Complete || p.Generation != 2 {
+		t.Errorf("noted %+v", p)
+	}
+	eventually(t, func() error {
+		if state := m.Status().Replicas[0].State; state != Complete {
+			return fmt.Errorf("it is %s", state)
+		}
+		return nil
+	})
+	whole.Store(true)
+	m.SayWhole()
+	if p := <-noted; !p.Complete {
+		t.Errorf("noted %+v", p)
+	}
+}

@@ -57,6 +57,11 @@ func New(settings config.Settings, latest *record.Latest, m *mirror.Mirror, dire
 // Recover makes the copy whole that a process before this one may have left with a file half changed.
 func (r *Reception) Recover() error { return r.replica.Recover() }
 
+// Whole says whether this server's copy has everything that is in the share; until then none of its replicas has.
+func (r *Reception) Whole() bool {
+	return r.record().FS.Name == r.settings.Name || r.position().Complete
+}
+
 // Accept takes sessions until the listener is closed or ctx ends. It looks after the trash meanwhile.
 func (r *Reception) Accept(ctx context.Context, listener *net.UnixListener) {
 	go r.replica.EmptyTrash(ctx)
@@ -179,10 +184,12 @@ func (r *Reception) note(p stream.Position) error {
 		replace = system.Machine{}.ReplaceUnsynced
 	}
 	r.noting.Lock()
-	defer r.noting.Unlock()
-	if err := replace("note position", r.settings.Position(), text, 0o644); err != nil {
-		return err
+	if err = replace("note position", r.settings.Position(), text, 0o644); err == nil {
+		r.noted = &p
 	}
-	r.noted = &p
-	return nil
+	r.noting.Unlock()
+	if err == nil && p.Complete && !before.Complete {
+		r.mirror.SayWhole()
+	}
+	return err
 }
