@@ -27,10 +27,10 @@ type large struct {
 
 	sums   []uint64       // of the blocks as the receiver has them; 0: not known
 	blocks []stream.Block // of the receiver's file when it began, for blocks whose sum is not known
-	mark   mark           // when it was looked at last
+	mark   mark           // of the file when it was looked at last
+	looked time.Time      // when that was
 	sent   int64          // bytes
 	lost   error          // why the session is over
-	looked time.Time      // when that was
 	buffer *[copyBytes]byte
 
 	dataStart, dataEnd int64 // what holds data; what is before is a hole
