@@ -61,7 +61,8 @@ func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 		d.journal.begin()
 	}
 	if d.Show == nil {
-		if err := d.mover().move(changes); err != nil {
+		var err error
+		if changes, err = d.mover().move(changes); err != nil {
 			return err
 		}
 	}

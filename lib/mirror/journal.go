@@ -295,12 +295,15 @@ func attributesOf(e *change.Entry) attributes {
 	return attributes{identity(e), e.Mode, e.UID, e.GID, e.Mtime, e.Xattrs.Digest()}
 }
 
-// settle notes that the replica's directory has the attributes in e.
+// settle notes that the replica's directory has the attributes in e. It is that of the share from now on, which may have changed places with the one
+// that was noted.
 func (j *journal) settle(path string, e *change.Entry) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	given := attributesOf(e)
-	j.folder(path, true).given = &given
+	f := j.folder(path, true)
+	f.given, f.id = &given, given.id
+	j.dirs[f.id] = f
 }
 
 // unsettle notes that something is being done in the replica's directory, which changes its time.

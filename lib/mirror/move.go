@@ -54,7 +54,8 @@ func (d *Directory) mover() mover {
 	return mover{d.Share, d.journal, look, d.replica.Move, d.Log}
 }
 
-func (m mover) move(changes []change.Change) error {
+// move returns the changes with what else is to be compared then: something else that has the path from which something was moved.
+func (m mover) move(changes []change.Change) ([]change.Change, error) {
 	var paths []string
 	for _, c := range changes {
 		if c.Kind != change.Barrier && c.Path != "." {
@@ -65,23 +66,26 @@ func (m mover) move(changes []change.Change) error {
 	for _, path := range paths {
 		c, err := m.recognise(path)
 		if err != nil {
-			return err
+			return changes, err
 		}
 		if !movable(c) {
 			continue
 		}
 		moved, err := m.rename(c.from, c.to)
 		if err != nil {
-			return err
+			return changes, err
 		}
 		if moved {
 			m.log.Debug().Str("step", "move").Str("from", c.from).Str("to", c.to).Send()
 			m.journal.unsettle(parent(c.from))
 			m.journal.unsettle(parent(c.to))
 			m.journal.moved(c.from, c.to)
+			if c.shareFrom != nil { // nothing may have happened there since it was compared
+				changes = append(slices.Clip(changes), change.Change{Kind: change.Rescan, Path: c.from})
+			}
 		}
 	}
-	return nil
+	return changes, nil
 }
 
 // recognise finds where what is at a path was before. It costs the replica nothing as long as that is not known.

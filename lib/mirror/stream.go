@@ -249,7 +249,8 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 		position = nil
 	}
 	if s.Show == nil {
-		if err := s.mover().move(changes); err != nil {
+		var err error
+		if changes, err = s.mover().move(changes); err != nil {
 			return err
 		}
 	}

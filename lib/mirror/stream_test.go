@@ -695,3 +695,31 @@ func TestReplicaOfAShareThatIsNotWhole(t *testing.T) {
 		t.Errorf("noted %+v", p)
 	}
 }
+
+// Two directories that change places while they are copied are known by their new names, so that a move of one takes the other nowhere.
+func TestDirectoriesChangePlacesWhileTheyAreCopied(t *testing.T) {
+	w := newWorld(t, "stream")
+	s := w.transport().(*Stream)
+	defer s.Close()
+	must(t, s.Apply(t.Context(), everything))
+	w.sh("mkdir b d; touch -d 2001-01-01 b d")
+	batch, err := s.session.Begin()
+	must(t, err)
+	sent := sending{share: w.root, journal: s.journal, batch: batch, progress: func() {}, unsent: map[string]bool{}}
+	for _, op := range []Op{MakeDirectory, Finish} {
+		for _, path := range []string{"b", "d"} {
+			e, err := w.root.Lstat(path)
+			must(t, err)
+			must(t, sent.all([]Step{{Op: op, Path: path, Source: e}}))
+		}
+		if op == MakeDirectory {
+			must(t, unix.Renameat2(unix.AT_FDCWD, w.path("b"), unix.AT_FDCWD, w.path("d"), unix.RENAME_EXCHANGE))
+		}
+	}
+	result, err := batch.End(nil)
+	must(t, err)
+	sent.noted(result)
+	w.sh("mv b c")
+	must(t, s.Apply(t.Context(), []change.Change{{Kind: change.Look, Path: "b"}, {Kind: change.Look, Path: "c"}, {Kind: change.Look, Path: "."}}))
+	w.same()
+}
