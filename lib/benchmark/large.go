@@ -3,7 +3,6 @@ package benchmark
 import (
 	"context"
 	"fmt"
-	"os"
 )
 
 const (
@@ -13,7 +12,7 @@ const (
 
 // large writes a large file, and then changes one byte of it.
 func large(ctx context.Context, r *run, s Subject) error {
-	_ = os.WriteFile("/proc/sys/vm/drop_caches", []byte("1"), 0) // memory that those before have filled costs whoever needs it
+	forget()
 	within, size := "--within="+bulkLimit.String(), fmt.Sprintf("--bytes=%d", int64(largeSize))
 	for round := range r.Rounds {
 		name := fmt.Sprintf("large-%d", round)
