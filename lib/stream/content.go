@@ -68,16 +68,8 @@ func (b *carrying) writeLarge(s Step) (err, lost error) {
 	} else {
 		temporary, err = to.WriteTemporary(s.Entry.Mode, b.durable(s.Path), fill)
 	}
-	if !content.ended && content.lost == nil { // it did not come to that
-		content.lost = b.skipContent()
-	}
-	switch {
-	case content.lost != nil:
-		return err, content.lost
-	case errors.Is(err, errGivenUp):
-		return nil, nil // the sender knows
-	case err != nil:
-		return err, nil
+	if whole, err, lost := b.arrives(content, err); !whole {
+		return err, lost
 	}
 	if err := b.mayGoOn(); err != nil {
 		to.Discard(temporary)
@@ -87,14 +79,30 @@ func (b *carrying) writeLarge(s Step) (err, lost error) {
 	return to.Publish(temporary, name, s.Aside), nil
 }
 
+// arrives says whether all of the content has come, and nothing went wrong with it; err is what did.
+func (b *carrying) arrives(c *content, err error) (whole bool, failed, lost error) {
+	if !c.ended && c.lost == nil { // it did not come to that
+		c.lost = b.skipContent()
+	}
+	switch {
+	case c.lost != nil:
+		return false, err, c.lost
+	case errors.Is(err, errGivenUp): // the sender knows
+		return false, nil, nil
+	}
+	return err == nil, err, nil
+}
+
 // partly notes whether a file has arrived in part.
 func (r *Receiver) partly(path string, so bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.partials == nil {
-		r.partials = map[string]bool{}
-	}
-	if delete(r.partials, path); so {
+	switch {
+	case !so:
+		delete(r.partials, path)
+	case r.partials == nil:
+		r.partials = map[string]bool{path: true}
+	default:
 		r.partials[path] = true
 	}
 }

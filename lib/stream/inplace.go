@@ -37,16 +37,8 @@ func (b *carrying) changeInPlace(s Step) (err, lost error) {
 		})
 		return err
 	})
-	if !content.ended && content.lost == nil { // it did not come to that
-		content.lost = b.skipContent()
-	}
-	switch {
-	case content.lost != nil:
-		return err, content.lost
-	case errors.Is(err, errGivenUp):
-		return nil, nil // the sender knows
-	case err != nil:
-		return err, nil
+	if whole, err, lost := b.arrives(content, err); !whole {
+		return err, lost
 	}
 	// Once it is begun it has to be finished, so what could stop it is looked for before.
 	room, err := b.root.Room()
