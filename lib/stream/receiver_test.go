@@ -233,13 +233,14 @@ func TestReplicaThatVanishes(t *testing.T) {
 	}
 }
 
-// A server that stops being a replica waits until nothing of the last session is under way.
-func TestEndWaitsForWhatIsUnderWay(t *testing.T) {
-	r := newReceiver(t)
-	must(t, r.End(t.Context()))
-	entered, proceed := make(chan struct{}), make(chan struct{})
+// underWay opens a session that is within a batch until proceed is closed.
+func underWay(t *testing.T, r *Receiver) (proceed chan struct{}) {
+	t.Helper()
+	proceed = make(chan struct{})
+	entered, first := make(chan struct{}), true
 	r.Before = func(step string) error {
-		if step == "rename" {
+		if step == "rename" && first {
+			first = false
 			close(entered)
 			<-proceed
 		}
@@ -254,6 +255,14 @@ func TestEndWaitsForWhatIsUnderWay(t *testing.T) {
 	must(t, err)
 	go func() { _, _ = b.End(nil) }()
 	<-entered
+	return proceed
+}
+
+// A server that stops being a replica waits until nothing of the last session is under way.
+func TestEndWaitsForWhatIsUnderWay(t *testing.T) {
+	r := newReceiver(t)
+	must(t, r.End(t.Context()))
+	proceed := underWay(t, r)
 	ended := make(chan error, 1)
 	go func() { ended <- r.End(t.Context()) }()
 	select {
@@ -269,25 +278,7 @@ func TestEndWaitsForWhatIsUnderWay(t *testing.T) {
 // A new session ends the one before, and begins when nothing of that is under way any more.
 func TestNewSessionTakesOver(t *testing.T) {
 	r := newReceiver(t)
-	entered, proceed := make(chan struct{}), make(chan struct{})
-	first := true
-	r.Before = func(step string) error {
-		if step == "rename" && first {
-			first = false
-			close(entered)
-			<-proceed
-		}
-		return nil
-	}
-	old := open(t, r)
-	b, err := old.Begin()
-	must(t, err)
-	step := file("old")
-	step.Path = "f"
-	_, err = b.Step(OpWrite, step)
-	must(t, err)
-	go func() { _, _ = b.End(nil) }()
-	<-entered
+	proceed := underWay(t, r)
 	opened := make(chan *Session, 1)
 	conn, _ := dial(t, r)
 	go func() {
