@@ -9,7 +9,7 @@
 // and ACLs, fractions of a second, times before 1970, owner and time of symbolic links. DESIGN.md has a table of it.
 //
 // There are three ways to a replica. directory.go reaches it as a directory: local or through sshfs, which costs some 25 round trips a file. rsync.go runs
-// rsync, a process for each batch. stream.go keeps a stream to a receiver of package stream, which looks and writes there: one or two round
+// rsync, a process for each batch. stream.go, with session.go, keeps a stream to a receiver of package stream, which looks and writes there: one or two round
 // trips a batch, with full fidelity.
 //
 // plan.go and pairup.go are pure: from what both sides have to pairs, and to steps. judge.go says which pairs matter, gather.go and far.go find them, beside each
