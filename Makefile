@@ -4,7 +4,7 @@ SHELL := /bin/sh
 export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 VERSION := $(shell git describe --always --dirty 2>/dev/null || echo unknown)
-LDFLAGS := -s -w -X hafs/lib/command.Version=$(VERSION)
+LDFLAGS := -s -w -X hafs/lib/node/command.Version=$(VERSION)
 PROGRAMS := $(filter-out hafs-lab,$(notdir $(wildcard cmd/*)))
 LAB := build/bin/hafs-lab
 RUNS ?= 3
@@ -81,6 +81,6 @@ bench-down: build ## remove every trace of the guests of bench-up
 SEEDS ?= 2000
 SEED ?=
 sim: ## whole clusters in virtual time: make sim SEEDS=10000, or SEED=7 to be told one
-	go test ./lib/sim -run TestSeeds -count=1 -timeout=60m $(if $(SEED),-seed $(SEED) -v,-seeds $(SEEDS) -v)
+	go test ./lib/cluster/sim -run TestSeeds -count=1 -timeout=60m $(if $(SEED),-seed $(SEED) -v,-seeds $(SEEDS) -v)
 
 .PHONY: help build dist tools check sim lint lab-up lab-down guest-up demo test soak bench-up bench bench-down

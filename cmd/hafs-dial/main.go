@@ -5,10 +5,10 @@ import (
 	"context"
 	"errors"
 
-	"hafs/lib/command"
-	"hafs/lib/dial"
-	"hafs/lib/exitcode"
-	"hafs/lib/session"
+	"hafs/lib/client/dial"
+	"hafs/lib/host/exitcode"
+	"hafs/lib/host/session"
+	"hafs/lib/node/command"
 )
 
 const about = `Runs sftp or rsync on another server over a connection that is kept warm: the ssh command of sshfs mounts and of rsync. The host is a

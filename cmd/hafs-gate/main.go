@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"os"
 
-	"hafs/lib/command"
-	"hafs/lib/exitcode"
-	"hafs/lib/gate"
+	"hafs/lib/cluster/gate"
+	"hafs/lib/host/exitcode"
+	"hafs/lib/node/command"
 )
 
 const about = `Forced command of every SSH session between servers: decides by the record what the peer may do, and becomes the

@@ -7,11 +7,11 @@ import (
 	"os"
 	"time"
 
-	"hafs/lib/experiment"
-	"hafs/lib/lab"
-	"hafs/lib/record"
-	"hafs/lib/shape"
-	"hafs/lib/witness"
+	"hafs/lib/cluster/record"
+	"hafs/lib/lab/experiment"
+	"hafs/lib/lab/guests"
+	"hafs/lib/lab/shape"
+	"hafs/lib/lab/witness"
 )
 
 // shapeFlags say what shape is wanted; what is left out may be anything.
@@ -55,7 +55,7 @@ type awaitCommand struct {
 	Within   time.Duration `help:"How long to wait." default:"10s"`
 }
 
-func (c *awaitCommand) Run(ctx context.Context, l *lab.Lab) error {
+func (c *awaitCommand) Run(ctx context.Context, l *guests.Lab) error {
 	wanted, err := c.shape()
 	if err != nil {
 		return err
@@ -77,7 +77,7 @@ type oracleCommand struct {
 	Within time.Duration `help:"How long to wait until all is identical." default:"10s"`
 }
 
-func (c *oracleCommand) Run(ctx context.Context, l *lab.Lab) error {
+func (c *oracleCommand) Run(ctx context.Context, l *guests.Lab) error {
 	b := experiment.Bench{Lab: l}
 	started := time.Now()
 	if err := b.AwaitIdentical(ctx, c.Within); err != nil {
@@ -91,7 +91,7 @@ type restoreCommand struct {
 	WithoutSpares bool `help:"The roles of the paper's section 5.2 instead: the spares are a fourth pair."`
 }
 
-func (c *restoreCommand) Run(ctx context.Context, l *lab.Lab) error {
+func (c *restoreCommand) Run(ctx context.Context, l *guests.Lab) error {
 	b := experiment.Bench{Lab: l}
 	wanted := shape.Paper()
 	if c.WithoutSpares {
@@ -104,7 +104,7 @@ func (c *restoreCommand) Run(ctx context.Context, l *lab.Lab) error {
 const journalLines = 40
 
 // explain prints the journals of the guests that an error is about.
-func explain(ctx context.Context, l *lab.Lab, err error) error {
+func explain(ctx context.Context, l *guests.Lab, err error) error {
 	var d experiment.Disappointed
 	if !errors.As(err, &d) {
 		return err

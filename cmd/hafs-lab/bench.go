@@ -6,8 +6,8 @@ import (
 	"os"
 	"strings"
 
-	"hafs/lib/benchmark"
-	"hafs/lib/lab"
+	"hafs/lib/lab/benchmark"
+	"hafs/lib/lab/guests"
 )
 
 type benchCommand struct {
@@ -35,7 +35,7 @@ rsync is what all others are compared with: leave it among the subjects. It has 
 sshfs. What a broken-off run had measured is in the report too; the lab stays up.`, strings.Join(subjects, ", "), strings.Join(benchmark.Works(), ", "))
 }
 
-func (c *benchCommand) Run(ctx context.Context, l *lab.Lab) error {
+func (c *benchCommand) Run(ctx context.Context, l *guests.Lab) error {
 	if c.Print {
 		report, err := benchmark.LoadReport(c.Out + "/report.json")
 		if err != nil {

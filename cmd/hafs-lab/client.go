@@ -4,7 +4,7 @@ import (
 	"context"
 	"time"
 
-	"hafs/lib/workload"
+	"hafs/lib/lab/workload"
 )
 
 // clientCommand runs on a guest.

@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"hafs/lib/lab"
+	"hafs/lib/lab/guests"
 )
 
 type crashCommand struct {
@@ -17,8 +17,8 @@ type crashCommand struct {
 	Every   time.Duration `help:"From one time to the next, unless the service takes longer to come back." default:"1s"`
 }
 
-func (c *crashCommand) Run(ctx context.Context, l *lab.Lab) error {
-	if _, err := lab.FindAll(c.Names); err != nil {
+func (c *crashCommand) Run(ctx context.Context, l *guests.Lab) error {
+	if _, err := guests.FindAll(c.Names); err != nil {
 		return err
 	}
 	b, err := c.bench(l)

@@ -7,8 +7,8 @@ import (
 	"os"
 	"time"
 
-	"hafs/lib/experiment"
-	"hafs/lib/lab"
+	"hafs/lib/lab/experiment"
+	"hafs/lib/lab/guests"
 )
 
 // benchFlags are common to what measures.
@@ -17,7 +17,7 @@ type benchFlags struct {
 }
 
 // bench uses this very program on the guest, so it has to be linked statically.
-func (f benchFlags) bench(l *lab.Lab) (experiment.Bench, error) {
+func (f benchFlags) bench(l *guests.Lab) (experiment.Bench, error) {
 	self, err := os.Executable()
 	return experiment.Bench{Lab: l, Program: self, Client: f.Client}, err
 }
@@ -29,7 +29,7 @@ type demoCommand struct {
 	Out     string `help:"Folder for the report and the pictures." default:"build/demo" type:"path"`
 }
 
-func (c *demoCommand) Run(ctx context.Context, l *lab.Lab) error {
+func (c *demoCommand) Run(ctx context.Context, l *guests.Lab) error {
 	b, err := c.bench(l)
 	if err != nil {
 		return err
@@ -64,7 +64,7 @@ type breakCommand struct {
 	MaxLost   int           `help:"Fail when more acknowledged files were lost; -1: any number." default:"-1"`
 }
 
-func (c *breakCommand) Run(ctx context.Context, l *lab.Lab) error {
+func (c *breakCommand) Run(ctx context.Context, l *guests.Lab) error {
 	b, err := c.bench(l)
 	if err != nil {
 		return err

@@ -9,8 +9,8 @@ import (
 	"strings"
 	"time"
 
-	"hafs/lib/experiment"
-	"hafs/lib/lab"
+	"hafs/lib/lab/experiment"
+	"hafs/lib/lab/guests"
 )
 
 type divideCommand struct {
@@ -21,9 +21,9 @@ type divideCommand struct {
 	Clients []string      `help:"Guests on which clients work." default:"W2,L2"`
 }
 
-func (c *divideCommand) Run(ctx context.Context, l *lab.Lab) error {
+func (c *divideCommand) Run(ctx context.Context, l *guests.Lab) error {
 	p := experiment.Partition{For: c.For, Clients: c.Clients}
-	if _, err := lab.FindAll(c.Names); err != nil {
+	if _, err := guests.FindAll(c.Names); err != nil {
 		return err
 	}
 	if len(c.Names) > 0 {
@@ -31,10 +31,10 @@ func (c *divideCommand) Run(ctx context.Context, l *lab.Lab) error {
 	}
 	for _, path := range c.Path {
 		from, to, two := strings.Cut(path, "-")
-		if _, err := lab.FindAll([]string{from, to}); err != nil || !two {
+		if _, err := guests.FindAll([]string{from, to}); err != nil || !two {
 			return errors.Join(fmt.Errorf("%q is not the path between two guests", path), err)
 		}
-		p.Cuts = append(p.Cuts, lab.Cut{From: from, To: to})
+		p.Cuts = append(p.Cuts, guests.Cut{From: from, To: to})
 	}
 	if len(p.Cuts) == 0 {
 		return errors.New("nothing to cut: name guests, or paths")

@@ -7,8 +7,8 @@ import (
 	"os/exec"
 	"syscall"
 
-	"hafs/lib/exitcode"
-	"hafs/lib/lab"
+	"hafs/lib/host/exitcode"
+	"hafs/lib/lab/guests"
 )
 
 type execCommand struct {
@@ -16,14 +16,14 @@ type execCommand struct {
 	Command []string `arg:"" passthrough:"" help:"The command and its arguments."`
 }
 
-func (c *execCommand) Run(ctx context.Context, l *lab.Lab) error {
-	m, err := lab.Find(c.Guest)
+func (c *execCommand) Run(ctx context.Context, l *guests.Lab) error {
+	m, err := guests.Find(c.Guest)
 	if err != nil {
 		return err
 	}
-	status, err := l.Exec(ctx, m, withoutDashes(c.Command), lab.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	status, err := l.Exec(ctx, m, withoutDashes(c.Command), guests.Streams{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	switch {
-	case errors.Is(err, lab.ErrFrozen):
+	case errors.Is(err, guests.ErrFrozen):
 		return exitcode.With(exitcode.Refused, err)
 	case err != nil:
 		return err
@@ -38,8 +38,8 @@ type pushCommand struct {
 	Target string `arg:"" help:"Name it gets on the guest."`
 }
 
-func (c *pushCommand) Run(ctx context.Context, l *lab.Lab) error {
-	m, err := lab.Find(c.Guest)
+func (c *pushCommand) Run(ctx context.Context, l *guests.Lab) error {
+	m, err := guests.Find(c.Guest)
 	if err != nil {
 		return err
 	}
@@ -52,8 +52,8 @@ type sshCommand struct {
 }
 
 // Run becomes ssh, so that its terminal, signals and exit status are this program's.
-func (c *sshCommand) Run(l *lab.Lab) error {
-	m, err := lab.Find(c.Guest)
+func (c *sshCommand) Run(l *guests.Lab) error {
+	m, err := guests.Find(c.Guest)
 	if err != nil {
 		return err
 	}

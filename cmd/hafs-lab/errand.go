@@ -5,7 +5,7 @@ import (
 	"os"
 	"time"
 
-	"hafs/lib/errand"
+	"hafs/lib/lab/errand"
 )
 
 // errandCommand runs on a guest, for the benchmark.

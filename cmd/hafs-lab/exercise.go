@@ -7,9 +7,9 @@ import (
 	"path/filepath"
 	"time"
 
-	"hafs/lib/exercise"
-	"hafs/lib/experiment"
-	"hafs/lib/lab"
+	"hafs/lib/lab/exercise"
+	"hafs/lib/lab/experiment"
+	"hafs/lib/lab/guests"
 )
 
 type exerciseCommand struct {
@@ -19,7 +19,7 @@ type exerciseCommand struct {
 	List   bool          `help:"List them, and do nothing."`
 }
 
-func (c *exerciseCommand) Run(ctx context.Context, l *lab.Lab) error {
+func (c *exerciseCommand) Run(ctx context.Context, l *guests.Lab) error {
 	wanted := exercise.All()
 	if len(c.Names) > 0 {
 		wanted = nil

@@ -7,7 +7,7 @@ import (
 	"os"
 	"text/tabwriter"
 
-	"hafs/lib/lab"
+	"hafs/lib/lab/guests"
 )
 
 type upCommand struct {
@@ -15,7 +15,7 @@ type upCommand struct {
 	DryRun bool   `help:"Print what would be done, a line each, and do nothing."`
 }
 
-func (c *upCommand) Run(ctx context.Context, l *lab.Lab) error {
+func (c *upCommand) Run(ctx context.Context, l *guests.Lab) error {
 	if c.DryRun {
 		return printPlan(l.PlanUp())
 	}
@@ -26,14 +26,14 @@ type downCommand struct {
 	DryRun bool `help:"Print what would be done, a line each, and do nothing."`
 }
 
-func (c *downCommand) Run(ctx context.Context, l *lab.Lab) error {
+func (c *downCommand) Run(ctx context.Context, l *guests.Lab) error {
 	if c.DryRun {
 		return printPlan(l.PlanDown())
 	}
 	return l.Down(ctx)
 }
 
-func printPlan(steps []lab.Step, err error) error {
+func printPlan(steps []guests.Step, err error) error {
 	for _, step := range steps {
 		fmt.Println(step)
 	}
@@ -44,7 +44,7 @@ type listCommand struct {
 	JSON bool `help:"Print JSON."`
 }
 
-func (c *listCommand) Run(l *lab.Lab) error {
+func (c *listCommand) Run(l *guests.Lab) error {
 	states, err := l.States()
 	if err != nil {
 		return err

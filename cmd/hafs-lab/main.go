@@ -11,8 +11,8 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/rs/zerolog"
 
-	"hafs/lib/exitcode"
-	"hafs/lib/lab"
+	"hafs/lib/host/exitcode"
+	"hafs/lib/lab/guests"
 )
 
 // commands lists every subcommand; each group has a file of its own.
@@ -81,7 +81,7 @@ func main() {
 	var c commands
 	chosen := kong.Parse(&c, kong.Name("hafs-lab"), kong.Description(description), kong.UsageOnError())
 	chosen.BindTo(ctx, (*context.Context)(nil))
-	opened, err := lab.Open(c.Dir, c.Netns, log)
+	opened, err := guests.Open(c.Dir, c.Netns, log)
 	if err == nil {
 		err = chosen.Run(opened)
 	}

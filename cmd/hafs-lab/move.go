@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"os"
 
-	"hafs/lib/lab"
+	"hafs/lib/lab/guests"
 )
 
 type moveCommand struct {
@@ -13,7 +13,7 @@ type moveCommand struct {
 	To string `arg:"" name:"guest" help:"The DRS1 that becomes the file sharing server."`
 }
 
-func (c *moveCommand) Run(ctx context.Context, l *lab.Lab) error {
+func (c *moveCommand) Run(ctx context.Context, l *guests.Lab) error {
 	b, err := c.bench(l)
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
-	"hafs/lib/lab"
+	"hafs/lib/lab/guests"
 )
 
 // scenarioCommand runs the scenarios of molecule/ as the ordinary playbooks they are, on the lab that is up and deployed.
@@ -26,7 +26,7 @@ type scenarioCommand struct {
 	List      bool     `help:"List the scenarios in their order, and do nothing."`
 }
 
-func (c *scenarioCommand) Run(ctx context.Context, l *lab.Lab) error {
+func (c *scenarioCommand) Run(ctx context.Context, l *guests.Lab) error {
 	scenarios, err := c.scenarios()
 	if err != nil {
 		return err
@@ -143,7 +143,7 @@ func rank(name string) int {
 }
 
 // play runs a playbook. What it prints is shown only when it fails.
-func (c *scenarioCommand) play(ctx context.Context, l *lab.Lab, self, playbook, stage string) error {
+func (c *scenarioCommand) play(ctx context.Context, l *guests.Lab, self, playbook, stage string) error {
 	arguments := []string{"--inventory", c.Inventory, "--extra-vars", "hafs_lab=" + self, playbook}
 	if stage == check {
 		arguments = append(arguments, "--check")

@@ -8,10 +8,10 @@ import (
 	"os"
 	"time"
 
-	"hafs/lib/exitcode"
-	"hafs/lib/experiment"
-	"hafs/lib/lab"
-	"hafs/lib/witness"
+	"hafs/lib/host/exitcode"
+	"hafs/lib/lab/experiment"
+	"hafs/lib/lab/guests"
+	"hafs/lib/lab/witness"
 )
 
 type soakCommand struct {
@@ -28,8 +28,8 @@ func (c *soakCommand) Help() string {
 generation was chosen, or an acknowledged file is missing or different at the end.`
 }
 
-func (c *soakCommand) Run(ctx context.Context, l *lab.Lab) error {
-	if _, err := lab.FindAll(c.Clients); err != nil {
+func (c *soakCommand) Run(ctx context.Context, l *guests.Lab) error {
+	if _, err := guests.FindAll(c.Clients); err != nil {
 		return err
 	}
 	if c.For <= 0 || c.Every <= 0 || c.Interval < 0 || len(c.Clients) == 0 {

@@ -9,11 +9,11 @@ import (
 	"os"
 	"time"
 
-	"hafs/lib/command"
-	"hafs/lib/exitcode"
-	"hafs/lib/link"
-	"hafs/lib/session"
-	"hafs/lib/system"
+	"hafs/lib/cluster/link"
+	"hafs/lib/host/exitcode"
+	"hafs/lib/host/session"
+	"hafs/lib/host/system"
+	"hafs/lib/node/command"
 )
 
 const about = `Keeps one SSH link to every server this one has to watch, sends heartbeats, and judges: a peer that gives no good answer for the

@@ -1,7 +1,7 @@
 // hafs-mirror applies changes of the share to its replicas.
 package main
 
-import "hafs/lib/command"
+import "hafs/lib/node/command"
 
 const about = `Keeps replicas identical to the share: reads changes, one a line as hafs-watch prints them, compares each place with each replica, and
 copies, links or deletes what differs. Both sides must have the same marker .hafs-share at their root. As a service it also takes what feeds

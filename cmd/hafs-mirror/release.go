@@ -8,9 +8,9 @@ import (
 	"slices"
 	"time"
 
-	"hafs/lib/command"
-	"hafs/lib/exitcode"
-	"hafs/lib/mirror"
+	"hafs/lib/host/exitcode"
+	"hafs/lib/node/command"
+	"hafs/lib/replication/mirror"
 )
 
 type releaseCommand struct {

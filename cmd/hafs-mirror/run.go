@@ -11,10 +11,10 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"hafs/lib/change"
-	"hafs/lib/command"
-	"hafs/lib/mirror"
-	"hafs/lib/socket"
+	"hafs/lib/host/socket"
+	"hafs/lib/node/command"
+	"hafs/lib/replication/change"
+	"hafs/lib/replication/mirror"
 )
 
 type runCommand struct {

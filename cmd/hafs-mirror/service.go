@@ -10,14 +10,14 @@ import (
 
 	"github.com/coreos/go-systemd/v22/activation"
 
-	"hafs/lib/config"
-	"hafs/lib/dial"
-	"hafs/lib/gate"
-	"hafs/lib/mirror"
-	"hafs/lib/reception"
-	"hafs/lib/record"
-	"hafs/lib/socket"
-	"hafs/lib/system"
+	"hafs/lib/client/dial"
+	"hafs/lib/cluster/gate"
+	"hafs/lib/cluster/record"
+	"hafs/lib/host/config"
+	"hafs/lib/host/socket"
+	"hafs/lib/host/system"
+	"hafs/lib/node/reception"
+	"hafs/lib/replication/mirror"
 )
 
 // serve keeps the replicas that the record asks for, and follows it.

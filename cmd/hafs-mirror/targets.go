@@ -10,12 +10,12 @@ import (
 
 	"github.com/rs/zerolog"
 
-	"hafs/lib/command"
-	"hafs/lib/config"
-	"hafs/lib/exitcode"
-	"hafs/lib/mirror"
-	"hafs/lib/mirror/tree"
-	"hafs/lib/record"
+	"hafs/lib/cluster/record"
+	"hafs/lib/host/config"
+	"hafs/lib/host/exitcode"
+	"hafs/lib/node/command"
+	"hafs/lib/replication/mirror"
+	"hafs/lib/replication/tree"
 )
 
 // targets are the flags that name a share and its replicas.

@@ -9,10 +9,10 @@ import (
 	"strings"
 	"time"
 
-	"hafs/lib/command"
-	"hafs/lib/config"
-	"hafs/lib/exitcode"
-	"hafs/lib/mirror"
+	"hafs/lib/host/config"
+	"hafs/lib/host/exitcode"
+	"hafs/lib/node/command"
+	"hafs/lib/replication/mirror"
 )
 
 type verifyCommand struct {

@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 
-	"hafs/lib/command"
-	"hafs/lib/exitcode"
-	"hafs/lib/promote"
-	"hafs/lib/record"
+	"hafs/lib/cluster/promote"
+	"hafs/lib/cluster/record"
+	"hafs/lib/host/exitcode"
+	"hafs/lib/node/command"
 )
 
 const about = `Looks at the failed servers once and takes back those that are fit: reachable, healthy, with the newest generation, and their copy brought up

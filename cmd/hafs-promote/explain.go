@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"os"
 
-	"hafs/lib/exitcode"
-	"hafs/lib/promote"
+	"hafs/lib/cluster/promote"
+	"hafs/lib/host/exitcode"
 )
 
 type explainCommand struct {

@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 
-	"hafs/lib/command"
-	"hafs/lib/exitcode"
-	"hafs/lib/promote"
-	"hafs/lib/record"
-	"hafs/lib/system"
+	"hafs/lib/cluster/promote"
+	"hafs/lib/cluster/record"
+	"hafs/lib/host/exitcode"
+	"hafs/lib/host/system"
+	"hafs/lib/node/command"
 )
 
 const about = `Changes the record of the cluster: decides what the next generation is and has a majority of the servers agree on it. hafs-linkcheck

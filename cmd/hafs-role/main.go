@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"os"
 
-	"hafs/lib/command"
-	"hafs/lib/config"
-	"hafs/lib/exitcode"
-	"hafs/lib/role"
-	"hafs/lib/system"
+	"hafs/lib/host/config"
+	"hafs/lib/host/exitcode"
+	"hafs/lib/host/system"
+	"hafs/lib/node/command"
+	"hafs/lib/node/role"
 )
 
 const about = `Makes this server be what the newest generation of the record says: where /system leads,

@@ -9,10 +9,10 @@ import (
 	"os"
 	"time"
 
-	"hafs/lib/command"
-	"hafs/lib/exitcode"
-	"hafs/lib/record"
-	"hafs/lib/status"
+	"hafs/lib/cluster/record"
+	"hafs/lib/host/exitcode"
+	"hafs/lib/node/command"
+	"hafs/lib/node/status"
 )
 
 const about = `Shows the cluster: who does what since when, how far the replicas are, what is wrong and what to do about it. It works on every member.

@@ -3,7 +3,7 @@ package main
 import (
 	"testing"
 
-	"hafs/lib/commandtest"
+	"hafs/lib/testkit/commandtest"
 )
 
 func TestMain(m *testing.M) { commandtest.Main(m, "hafs-status", main) }

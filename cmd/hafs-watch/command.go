@@ -10,11 +10,11 @@ import (
 	"path/filepath"
 	"time"
 
-	"hafs/lib/change"
-	"hafs/lib/command"
-	"hafs/lib/mirror/tree"
-	"hafs/lib/system"
-	"hafs/lib/watch"
+	"hafs/lib/host/system"
+	"hafs/lib/node/command"
+	"hafs/lib/replication/change"
+	"hafs/lib/replication/tree"
+	"hafs/lib/replication/watch"
 )
 
 type cli struct {

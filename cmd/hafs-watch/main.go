@@ -1,7 +1,7 @@
 // hafs-watch prints what changes in the share, one line for each change, as it happens.
 package main
 
-import "hafs/lib/command"
+import "hafs/lib/node/command"
 
 const about = `Prints what changes in a directory, one change a line: a kind, a space, a path relative to the directory.
 

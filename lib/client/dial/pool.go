@@ -1,0 +1,165 @@
+package dial
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"golang.org/x/crypto/ssh"
+
+	"hafs/lib/cluster/record"
+	"hafs/lib/host/session"
+)
+
+const (
+	sessionPatience = 3 * time.Second // for the peer to open a session on a connection that works
+	redialPause     = 500 * time.Millisecond
+)
+
+// pool holds one connection per server.
+type pool struct {
+	dialer *session.Dialer
+	log    zerolog.Logger
+
+	mu    sync.Mutex
+	warm  map[string]*connection
+	keeps map[string]context.CancelFunc // servers whose connection is kept whether it is used or not
+
+	failures failures
+}
+
+type connection struct {
+	address string
+	making  sync.Mutex
+	client  *ssh.Client
+}
+
+func newPool(d *session.Dialer, log zerolog.Logger) *pool {
+	return &pool{dialer: d, log: log, warm: map[string]*connection{}, keeps: map[string]context.CancelFunc{}, failures: failures{changed: make(chan struct{}, 1)}}
+}
+
+func (p *pool) entry(s record.Server) *connection {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c := p.warm[s.Name]
+	if c == nil || c.address != s.Address {
+		c = &connection{address: s.Address}
+		p.warm[s.Name] = c
+	}
+	return c
+}
+
+// get is a working connection to a server, made if there is none.
+func (p *pool) get(ctx context.Context, s record.Server) (*ssh.Client, error) {
+	c := p.entry(s)
+	c.making.Lock()
+	defer c.making.Unlock()
+	if c.client != nil {
+		return c.client, nil
+	}
+	client, err := p.dialer.Dial(ctx, s.Name, s.Address)
+	if err != nil {
+		return nil, err
+	}
+	c.client = client
+	go func() {
+		err := client.Wait()
+		p.log.Debug().Err(err).Str("peer", s.Name).Msg("data connection ended")
+		c.making.Lock()
+		if c.client == client {
+			c.client = nil
+		}
+		c.making.Unlock()
+	}()
+	return client, nil
+}
+
+// drop ends a connection that does not work, so that the next get makes a new one.
+func (p *pool) drop(s record.Server, broken *ssh.Client) {
+	c := p.entry(s)
+	c.making.Lock()
+	defer c.making.Unlock()
+	if c.client == broken {
+		c.client = nil
+	}
+	broken.Close()
+}
+
+// keep makes connections to just these servers and renews them when they break.
+func (p *pool) keep(ctx context.Context, servers []record.Server) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	wanted := map[string]bool{}
+	for _, s := range servers {
+		key := s.Name + " " + s.Address
+		wanted[key] = true
+		if p.keeps[key] == nil {
+			keeping, stop := context.WithCancel(ctx)
+			p.keeps[key] = stop
+			go p.renew(keeping, s)
+		}
+	}
+	for key, stop := range p.keeps {
+		if !wanted[key] {
+			stop()
+			delete(p.keeps, key)
+			name, _, _ := strings.Cut(key, " ")
+			p.failures.note(name, nil)
+		}
+	}
+}
+
+func (p *pool) renew(ctx context.Context, s record.Server) {
+	for ctx.Err() == nil {
+		client, err := p.get(ctx, s)
+		p.failures.note(s.Name, err)
+		if err == nil {
+			ended := make(chan struct{})
+			go func() { _ = client.Wait(); close(ended) }()
+			select {
+			case <-ended:
+			case <-ctx.Done():
+				return // sessions that use it go on
+			}
+		} else {
+			p.log.Debug().Err(err).Str("peer", s.Name).Msg("no data connection")
+		}
+		select {
+		case <-time.After(redialPause):
+		case <-ctx.Done():
+		}
+	}
+}
+
+// open is a new session with a server, no command started yet.
+func (p *pool) open(ctx context.Context, s record.Server) (*ssh.Session, error) {
+	client, err := p.get(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	type result struct {
+		session *ssh.Session
+		err     error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		session, err := client.NewSession()
+		opened <- result{session, err}
+	}()
+	select {
+	case o := <-opened:
+		if o.err != nil {
+			p.drop(s, client)
+			return nil, fmt.Errorf("session with %s: %w", s.Name, o.err)
+		}
+		return o.session, nil
+	case <-time.After(sessionPatience):
+		p.drop(s, client)
+		return nil, fmt.Errorf("session with %s: no answer in %s", s.Name, sessionPatience)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}

@@ -1,0 +1,165 @@
+package gate
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hafs/lib/cluster/lease"
+	"hafs/lib/cluster/record"
+	"hafs/lib/host/config"
+	"hafs/lib/host/exitcode"
+	"hafs/lib/host/socket"
+)
+
+// SFTPServer is OpenSSH's, which serves one session on its standard streams.
+const SFTPServer = "/usr/lib/openssh/sftp-server"
+
+const (
+	rsync = "/usr/bin/rsync"
+	// generationPatience is how long a session waits for a generation its peer has and this server does not yet, or for the lease that a new FS
+	// gets a moment after its generation.
+	generationPatience = 2 * time.Second
+)
+
+// Gate is the door of one server.
+type Gate struct {
+	Settings config.Settings
+	From     string // the server whose key opened the session
+}
+
+// Enter decides and then becomes the program the session is for; it returns only when that is refused or fails. A refusal carries
+// exitcode.Refused.
+func (g Gate) Enter(line string) error {
+	order, err := Parse(line)
+	if err != nil {
+		return exitcode.With(exitcode.Refused, err)
+	}
+	if order.Kind == Link {
+		return g.handOver("link.sock", "hafs-linkcheck", Session{Kind: Link, From: g.From})
+	}
+	r, standing, err := g.await(order)
+	if err != nil {
+		return err
+	}
+	if err := Allow(r, g.Settings.Name, g.From, standing, order); err != nil {
+		return exitcode.With(exitcode.Refused, err)
+	}
+	if err := CheckMarker(r.DataDirectory, r.Cluster); err != nil {
+		return exitcode.With(exitcode.Refused, err)
+	}
+	if err := g.note(order); err != nil {
+		return fmt.Errorf("note session: %w", err)
+	}
+	if order.Kind == Share || order.Stream {
+		defer os.Remove(g.noted())
+		return g.handOver(SessionSocket, "hafs-mirror", g.session(order))
+	}
+	if len(order.Rsync) > 0 {
+		return unix.Exec(rsync, append([]string{"rsync"}, order.Rsync...), os.Environ())
+	}
+	return unix.Exec(SFTPServer, []string{"sftp-server", "-d", r.DataDirectory}, os.Environ())
+}
+
+// await reads the record, and again while the peer is ahead of it or this server has not its lease yet.
+func (g Gate) await(o Order) (record.Record, Standing, error) {
+	deadline := time.Now().Add(generationPatience)
+	store := record.Store{Directory: g.Settings.StateDirectory}
+	for {
+		r, err := store.Current()
+		standing := g.standing()
+		waits := r.Generation < o.Generation || !standing.Confirmed ||
+			!standing.Leased && (o.Kind == Share || o.Kind == Pull) && r.FS.Name == g.Settings.Name
+		if err != nil || !waits || time.Now().After(deadline) {
+			return r, standing, err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+func (g Gate) standing() Standing {
+	_, err := os.Stat(g.Settings.Run("confirmed"))
+	return Standing{Confirmed: err == nil, Leased: lease.Held(g.Settings.Run("lease"))}
+}
+
+// SessionSocket is where hafs-mirror takes sessions of the share's clients, and of the server that feeds this one's copy by a stream. A session is its
+// Session as a line, with two descriptors.
+const SessionSocket = "sessions.sock"
+
+// Session says whose session something is. Its file in /run/hafs/sessions is named after the process.
+type Session struct {
+	Kind       Kind   `json:"kind"`
+	From       string `json:"from"`
+	Generation uint64 `json:"generation"`
+}
+
+// note leaves word of this session, so that it can be ended when a newer generation no longer allows it. The process id stays the
+// same when this program becomes the server.
+func (g Gate) note(o Order) error {
+	text, err := json.Marshal(g.session(o))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(g.noted()), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(g.noted(), text, 0o600)
+}
+
+func (g Gate) session(o Order) Session {
+	return Session{Kind: o.Kind, From: g.From, Generation: o.Generation}
+}
+
+func (g Gate) noted() string {
+	return filepath.Join(g.Settings.Run("sessions"), strconv.Itoa(os.Getpid()))
+}
+
+// handOver gives the session's descriptors to a daemon and stays until it is done with them: when this process ends, sshd ends
+// the session. The other way round the daemon must end the session when its connection to this process does: that is how hafs-role ends
+// a session that is no longer allowed.
+func (g Gate) handOver(file, daemon string, hello Session) error {
+	conn, err := socket.Dial(g.Settings.Run(file))
+	if err != nil {
+		return fmt.Errorf("%s does not run on %s: %w", daemon, g.Settings.Name, err)
+	}
+	defer conn.Close()
+	text, err := json.Marshal(hello)
+	if err != nil {
+		return err
+	}
+	if err := socket.Send(conn, append(text, '\n'), 0, 1); err != nil {
+		return err
+	}
+	os.Stdin.Close()
+	os.Stdout.Close()
+	_, _ = conn.Read(make([]byte, 1))
+	return nil
+}
+
+// Marker is the file that says whose share a directory holds.
+const Marker = ".hafs-share"
+
+// ErrNoMarker means that a directory holds no share: its file system is not mounted, or it was never deployed.
+var ErrNoMarker = errors.New("no share here")
+
+// CheckMarker says whether a directory holds the share of a cluster.
+func CheckMarker(directory, cluster string) error {
+	text, err := os.ReadFile(filepath.Join(directory, Marker))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		return fmt.Errorf("%w: %s has no %s; is its file system mounted?", ErrNoMarker, directory, Marker)
+	case err != nil:
+		return err
+	}
+	if got := strings.TrimSpace(string(text)); got != "cluster: "+cluster {
+		return fmt.Errorf("%s holds another share: %s says %q, not %q", directory, Marker, got, "cluster: "+cluster)
+	}
+	return nil
+}

@@ -1,0 +1,243 @@
+package link
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"time"
+
+	"hafs/lib/cluster/agree"
+	"hafs/lib/cluster/record"
+	"hafs/lib/cluster/repair"
+	"hafs/lib/host/socket"
+)
+
+// greeting is the first line on the local socket: who asks. hafs-gate names the server whose key opened the session and sends the
+// session's two descriptors along; a command of this server names nobody.
+type greeting struct {
+	From string `json:"from"`
+}
+
+func (d *Daemon) accept(ctx context.Context, listener *net.UnixListener) {
+	for {
+		conn, err := listener.AcceptUnix()
+		if err != nil {
+			return
+		}
+		go d.converse(ctx, conn)
+	}
+}
+
+func (d *Daemon) converse(ctx context.Context, conn *net.UnixConn) {
+	defer conn.Close()
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	first, files, err := socket.Receive(conn, 2)
+	if err != nil {
+		d.Log.Debug().Err(err).Msg("local greeting")
+		return
+	}
+	line, rest, _ := bytes.Cut(first, []byte("\n"))
+	var hello greeting
+	if err := json.Unmarshal(line, &hello); err != nil {
+		return
+	}
+	if hello.From == "" {
+		stream := struct {
+			io.Reader
+			io.Writer
+		}{io.MultiReader(bytes.NewReader(rest), conn), conn}
+		_ = serve(stream, func(q Request) Reply { return d.relay(ctx, q) })
+		return
+	}
+	if len(files) != 2 {
+		return
+	}
+	stream := struct {
+		io.Reader
+		io.Writer
+	}{files[0], files[1]}
+	stopStream := context.AfterFunc(ctx, func() { files[0].Close(); files[1].Close() })
+	defer stopStream()
+	_ = serve(stream, func(q Request) Reply { return d.answer(hello.From, q) })
+	files[0].Close()
+	files[1].Close()
+}
+
+// relay answers a command of this server: about what it knows, or by asking another server.
+func (d *Daemon) relay(ctx context.Context, q Request) Reply {
+	if q.Kind == View {
+		return Reply{View: d.view()}
+	}
+	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	defer cancel()
+	r, err := d.ask(ctx, q.To, q)
+	if err != nil && r.Error == "" {
+		r.Error = err.Error()
+	}
+	return r
+}
+
+func (d *Daemon) view() map[string]Peer {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	view := map[string]Peer{}
+	for name, p := range d.peers {
+		view[name] = p.snapshot()
+	}
+	for name, at := range d.heard {
+		p := view[name]
+		p.Heard = time.Since(at)
+		view[name] = p
+	}
+	return view
+}
+
+// answer answers one question of a server of the cluster, or of this one.
+func (d *Daemon) answer(from string, q Request) Reply {
+	d.mu.Lock()
+	have, confirmed, voted := d.record, d.confirmed, d.voted
+	if q.Kind == Beat && q.Cluster == have.Cluster {
+		if q.Healthy {
+			d.hear(from, time.Now())
+		}
+		d.sought[from] = max(d.sought[from], q.Lease)
+		if q.Generation > have.Generation {
+			d.newer[from] = q.Generation
+			d.nudge()
+		}
+	}
+	d.mu.Unlock()
+	if from != d.Settings.Name && q.Cluster != have.Cluster {
+		return Reply{Error: fmt.Sprintf("%s is of cluster %q, not %q", d.Settings.Name, have.Cluster, q.Cluster)}
+	}
+	switch q.Kind {
+	case Beat:
+		return Reply{Facts: d.facts(have, voted)}
+	case Fetch:
+		return Reply{Record: &have}
+	case Locate:
+		return Reply{Position: position(d.Settings.Position())}
+	case Inquire:
+		return Reply{Details: d.details(have, confirmed, voted)}
+	case Prepare, Accept:
+		a, err := d.vote(from, q)
+		if err != nil {
+			return Reply{Error: err.Error()}
+		}
+		return Reply{Answer: &a}
+	case Install:
+		if q.Record == nil {
+			return Reply{Error: "install: no record"}
+		}
+		if err := d.install(*q.Record, d.store.Install, "chosen, said "+from); err != nil {
+			return Reply{Error: err.Error()}
+		}
+		return Reply{}
+	}
+	return Reply{Error: fmt.Sprintf("unknown question %q", q.Kind)}
+}
+
+// hear notes a heartbeat that came in; mu is held.
+func (d *Daemon) hear(from string, now time.Time) {
+	d.heard[from] = now
+	if from == d.record.FS.Name {
+		d.fsHeard = now
+	}
+	if p := d.peers[from]; p != nil {
+		p.hear(now)
+	}
+}
+
+func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
+	f := Facts{Cluster: have.Cluster, Generation: have.Generation}
+	f.Healthy, f.Problem = d.canary.state()
+	if f.Problem == "" {
+		d.mu.Lock()
+		f.Problem = d.voteDamage
+		d.mu.Unlock()
+	}
+	if voted > have.Generation {
+		f.Voted = voted
+	}
+	if have.Role(d.Settings.Name) != record.RoleFailed { // then nobody cares, and an answer need not read a file
+		return &f
+	}
+	var role struct {
+		Generation uint64 `json:"generation"`
+		Fit        bool   `json:"fit"`
+	}
+	if text, err := os.ReadFile(d.Settings.Run("role.json")); err == nil && json.Unmarshal(text, &role) == nil {
+		f.Fit = role.Fit && role.Generation == have.Generation
+	}
+	return &f
+}
+
+func (d *Daemon) details(have record.Record, confirmed bool, voted uint64) *Details {
+	x := Details{Facts: *d.facts(have, voted), Confirmed: confirmed, Leased: d.serving.leased(), Peers: d.view()}
+	x.Role, _ = os.ReadFile(d.Settings.Run("role.json"))
+	x.Mirror, _ = os.ReadFile(d.Settings.Run("mirror.json"))
+	x.Dial, _ = os.ReadFile(d.Settings.Run("dial.json"))
+	for _, text := range []*json.RawMessage{&x.Role, &x.Mirror, &x.Dial} {
+		if !json.Valid(*text) {
+			*text = nil
+		}
+	}
+	x.FreeBytes, x.SizeBytes = space(have.DataDirectory)
+	return &x
+}
+
+// vote answers a prepare or an accept. The vote is on disk before the answer is given.
+func (d *Daemon) vote(from string, q Request) (agree.Answer, error) {
+	d.voting.Lock()
+	defer d.voting.Unlock()
+	if q.Ballot == nil || q.Record == nil {
+		return agree.Answer{}, fmt.Errorf("%s: no ballot or no record", q.Kind)
+	}
+	d.mu.Lock()
+	before := d.voted
+	voter := Voter{
+		Self: d.Settings.Name, Have: d.record, Confirmed: d.confirmed, HandsOver: from == d.record.FS.Name && q.Lease > d.sought[from],
+		Silence: time.Since(d.fsHeard), Examination: d.Settings.ExaminationTime,
+	}
+	refusal, refused := voter.Refusal(from, *q.Record)
+	if !refused && q.Kind == Accept {
+		d.voted = q.Record.Generation // before FS can be heard again: the answer must not count for its lease
+	}
+	d.mu.Unlock()
+	if refused {
+		return refusal, nil
+	}
+	vote, err := d.votes.Load(q.Record.Generation)
+	if err != nil {
+		d.mu.Lock()
+		d.noteDamage(err)
+		d.mu.Unlock()
+		return agree.Answer{}, err
+	}
+	next, a := Cast(vote, q.Kind, *q.Ballot, *q.Record)
+	if a.Yes {
+		if err := d.votes.Save(next); err != nil {
+			return agree.Answer{}, err
+		}
+	} else {
+		d.mu.Lock()
+		d.voted = before
+		d.mu.Unlock()
+	}
+	return a, nil
+}
+
+// position reads how far hafs-mirror says that this server's copy has come.
+func position(path string) *repair.Position {
+	var p repair.Position
+	text, err := os.ReadFile(path)
+	if err != nil || json.Unmarshal(text, &p) != nil {
+		return nil
+	}
+	return &p
+}

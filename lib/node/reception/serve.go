@@ -1,0 +1,120 @@
+package reception
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"time"
+
+	"hafs/lib/client/share"
+	"hafs/lib/cluster/gate"
+	"hafs/lib/cluster/lease"
+	"hafs/lib/cluster/record"
+	"hafs/lib/host/config"
+	"hafs/lib/replication/mirror"
+)
+
+// share serves one client of the share.
+func (r *Reception) share(ctx context.Context, s gate.Session, client io.ReadWriteCloser) error {
+	if err := r.serves(s.From); err != nil {
+		return err
+	}
+	// What fed this server's copy must not write any more, if it was a DRS1 until now: hafs-role ends that as well, but no client waits for hafs-role.
+	if err := r.replica.End(ctx); err != nil {
+		return err
+	}
+	if err := r.replica.Recover(); err != nil { // what it had half done
+		return err
+	}
+	directory := r.record().FS.SharedArea
+	cmd := exec.CommandContext(ctx, gate.SFTPServer, "-d", directory)
+	cmd.Stderr = os.Stderr
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return err
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	session := share.Session{Door: &r.door, Directory: directory, Allowed: func() error { return r.serves(s.From) }}
+	atLeast := 0
+	if r.settings.WithoutCopies == config.WithoutRefuse {
+		atLeast = 1
+		session.Takes = r.mirror.AnyWhole
+	}
+	if r.settings.Acknowledge != config.AcknowledgeLocal {
+		session.Settle = func(ctx context.Context, paths []string) error {
+			err := r.mirror.Settle(ctx, paths, atLeast)
+			if errors.Is(err, mirror.ErrNoCopies) {
+				err = fmt.Errorf("%w: %w", mirror.ErrNoCopies, share.ErrUncopied)
+			}
+			return err
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		for ctx.Err() == nil && r.serves(s.From) == nil {
+			select {
+			case <-time.After(lease.Ends(r.settings.Run("lease"))):
+			case <-ctx.Done():
+			}
+		}
+		cancel()
+	}()
+	err = session.Serve(ctx, client, struct {
+		io.Reader
+		io.WriteCloser
+	}{out, in})
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	return err
+}
+
+// serves refuses to acknowledge anything once this server may not serve any more.
+func (r *Reception) serves(from string) error {
+	now := r.record()
+	switch {
+	case now.FS.Name != r.settings.Name:
+		return fmt.Errorf("%s is not the file sharing server in generation %d, %s is", r.settings.Name, now.Generation, now.FS.Name)
+	case !lease.Held(r.settings.Run("lease")):
+		return fmt.Errorf("%s has no lease", r.settings.Name)
+	case now.Role(from) == record.RoleFailed || now.Role(from) == record.RoleNone:
+		return fmt.Errorf("%s is no member in generation %d", from, now.Generation)
+	}
+	return nil
+}
+
+// linkPatience is how long hafs-role may take to lead /system into the client mount.
+const linkPatience = 2 * time.Second
+
+// Drain stops clients for a planned move of the role: programs on this server by leading them into the client mount, which then waits like all
+// others.
+func (r *Reception) Drain(ctx context.Context) (open func(), err error) {
+	mark := r.settings.Run("draining")
+	open = func() {
+		_ = os.Remove(mark)
+		r.door.Open()
+	}
+	if err := os.WriteFile(mark, nil, 0o600); err != nil {
+		return open, err
+	}
+	link := r.record().FS.Link
+	for deadline := time.Now().Add(linkPatience); ; {
+		if to, err := os.Readlink(link); err != nil || to != r.record().FS.SharedArea {
+			break
+		}
+		if time.Now().After(deadline) || ctx.Err() != nil {
+			return open, fmt.Errorf("hafs-role has not led %s elsewhere in %s", link, linkPatience)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return open, r.door.Close(ctx)
+}

@@ -1,0 +1,130 @@
+// Package status is what an operator looks at: the record, what every server says of itself, and from both what is wrong and what to do.
+//
+// report.go and findings.go are pure; gather.go asks, print.go shows.
+package status
+
+import (
+	"time"
+
+	"hafs/lib/client/dial"
+	"hafs/lib/cluster/link"
+	"hafs/lib/cluster/record"
+	"hafs/lib/node/role"
+	"hafs/lib/replication/mirror"
+)
+
+// Answer is what one server said of itself, or why it did not.
+type Answer struct {
+	Details link.Details
+	Role    role.State
+	Mirror  mirror.Status
+	Dial    map[string]dial.Failure // data connections that fail, by server
+	RTT     time.Duration
+	Err     error
+}
+
+// Report is the state of a cluster, as seen from one server.
+type Report struct {
+	Cluster        string    `json:"cluster"`
+	Generation     uint64    `json:"generation"`
+	SeenFrom       string    `json:"seen_from"`
+	FS             string    `json:"fs"`
+	Leased         bool      `json:"leased"` // FS has its lease: it serves
+	VirtualAddress string    `json:"virtual_address"`
+	RoomBytes      uint64    `json:"room_bytes"` // what may still be written: the smallest, over the servers, of half the free space (paper 3.1)
+	Servers        []Server  `json:"servers"`
+	Replicas       []Replica `json:"replicas"`
+	Findings       []Finding `json:"findings"`
+}
+
+// Server is one row of the report.
+type Server struct {
+	Name       string    `json:"name"`
+	Address    string    `json:"address"`
+	Role       string    `json:"role"`
+	Pair       int       `json:"pair,omitempty"` // from 1
+	Answers    bool      `json:"answers"`
+	RTTms      float64   `json:"rtt_ms,omitempty"`
+	Generation uint64    `json:"generation,omitempty"`
+	Since      time.Time `json:"since,omitzero"` // of the role
+	FreeBytes  uint64    `json:"free_bytes,omitempty"`
+	Problem    string    `json:"problem,omitempty"`
+}
+
+// Replica is one copy and how far it is.
+type Replica struct {
+	Name    string       `json:"name"`
+	FedBy   string       `json:"fed_by"`
+	Pair    int          `json:"pair"`
+	Place   string       `json:"place"`
+	State   mirror.State `json:"state"`  // empty: its feeder says nothing of it
+	Counts  bool         `json:"counts"` // it has been whole, so that changes wait for it
+	Number  uint64       `json:"number"` // position: changes up to this one, as its feeder counts, are on it
+	Pending int          `json:"pending"`
+	Held    int          `json:"held,omitempty"` // deletes that are held back
+	Error   string       `json:"error,omitempty"`
+	// Comparison is one of everything that is under way, Scrub the last one of contents.
+	Comparison *mirror.Progress `json:"comparison,omitempty"`
+	Scrub      *mirror.Scrub    `json:"scrub,omitempty"`
+}
+
+// Finding is one thing that is wrong, and what to do about it.
+type Finding struct {
+	Grave  bool   `json:"grave"` // false: nothing is lost or at risk now
+	Server string `json:"server,omitempty"`
+	Text   string `json:"text"`
+	Do     string `json:"do"`
+}
+
+// Compile makes the report.
+func Compile(r record.Record, self string, answers map[string]Answer, now time.Time) Report {
+	fs := answers[r.FS.Name]
+	report := Report{
+		Cluster: r.Cluster, Generation: r.Generation, SeenFrom: self,
+		FS: r.FS.Name, Leased: fs.Err == nil && fs.Details.Leased, VirtualAddress: r.FS.VirtualAddress,
+	}
+	for _, s := range r.Servers {
+		a := answers[s.Name]
+		row := Server{Name: s.Name, Address: s.Address, Role: string(r.Role(s.Name)), Pair: r.PairOf(s.Name) + 1, Answers: a.Err == nil}
+		if a.Err != nil {
+			row.Problem = a.Err.Error()
+		} else {
+			row.RTTms = float64(a.RTT.Microseconds()) / 1000
+			row.Generation, row.Since, row.FreeBytes = a.Details.Facts.Generation, a.Role.Since, a.Details.FreeBytes
+			row.Problem = firstOf(a.Details.Facts.Problem, a.Role.Problem)
+			if room := a.Details.FreeBytes / 2; s.Status != record.Failed && (report.RoomBytes == 0 || room < report.RoomBytes) {
+				report.RoomBytes = room
+			}
+		}
+		report.Servers = append(report.Servers, row)
+	}
+	for i, p := range r.Pairs {
+		report.addReplica(answers, p.DRS1, r.FS.Name, "drs1", i+1)
+		report.addReplica(answers, p.DRS2, p.DRS1, "drs2", i+1)
+	}
+	report.Findings = findings(r, report, answers, now)
+	return report
+}
+
+func (report *Report) addReplica(answers map[string]Answer, name, feeder, place string, pair int) {
+	if name == record.Trouble {
+		return
+	}
+	row := Replica{Name: name, FedBy: feeder, Pair: pair, Place: place}
+	for _, s := range answers[feeder].Mirror.Replicas {
+		if s.Name == name {
+			row.State, row.Counts, row.Number, row.Pending, row.Held, row.Error = s.State, s.Counts, s.Number, s.Pending, s.Held, s.Error
+			row.Comparison, row.Scrub = s.Comparison, s.Scrub
+		}
+	}
+	report.Replicas = append(report.Replicas, row)
+}
+
+func firstOf(texts ...string) string {
+	for _, t := range texts {
+		if t != "" {
+			return t
+		}
+	}
+	return ""
+}

@@ -1,0 +1,249 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"hafs/lib/replication/change"
+	"hafs/lib/replication/tree"
+)
+
+// applying carries out steps on one replica.
+type applying struct {
+	share, replica *tree.Root
+	fidelity       change.Fidelity
+	journal        *journal
+	limit          *limiter
+	sync           bool
+	noLinks        func(err error) // told that the replica cannot have hard links
+	progress       func()
+
+	mu       sync.Mutex
+	problems []error
+	failed   map[string]bool // files that could not be written: no other name is made for what is there instead
+	full     bool            // no room: write no more
+	lost     bool            // the replica does not answer: stop
+}
+
+// carry does all steps, op after op, those of one op side by side. Files that cannot be written do not keep others from it, and a replica
+// without room still gets its deletes.
+func (a *applying) carry(ctx context.Context, steps []Step) error {
+	for start := 0; start < len(steps); {
+		end := start + 1
+		for end < len(steps) && together(steps[start], steps[end]) {
+			end++
+		}
+		a.phase(ctx, steps[start:end])
+		start = end
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return a.err()
+}
+
+// together says whether two steps may be carried out at the same time.
+func together(a, b Step) bool {
+	if a.Op != b.Op {
+		return false
+	}
+	return a.Op != MakeDirectory && a.Op != Finish || change.Depth(a.Path) == change.Depth(b.Path)
+}
+
+// phase divides steps among workers, each with a run of steps in one directory.
+func (a *applying) phase(ctx context.Context, steps []Step) {
+	for start := 0; start < len(steps); {
+		dir := parent(steps[start].Path)
+		end := start + 1
+		for end < len(steps) && end-start < chunkSteps && parent(steps[end].Path) == dir {
+			end++
+		}
+		chunk := steps[start:end]
+		a.limit.run(func() { a.chunk(ctx, dir, chunk) })
+		start = end
+	}
+	a.limit.wait()
+}
+
+// chunkSteps is how many steps in one directory one worker takes at once.
+const chunkSteps = 8
+
+func (a *applying) chunk(ctx context.Context, dir string, steps []Step) {
+	to, err := a.replica.Dir(dir)
+	if tree.Absent(err) && (steps[0].Op == Delete || steps[0].Op == Finish) {
+		return
+	}
+	if err != nil {
+		a.problem(err)
+		return
+	}
+	defer to.Close()
+	for _, s := range steps {
+		if ctx.Err() != nil || a.stopped(s.Op) {
+			return
+		}
+		a.progress()
+		if err := a.step(to, s); err != nil {
+			a.problem(err)
+			a.unwritten(s)
+		}
+	}
+}
+
+func (a *applying) step(to *tree.Dir, s Step) error {
+	_, name := change.Split(s.Path)
+	switch s.Op {
+	case MakeDirectory:
+		if s.Replica != nil {
+			if err := to.RemoveTree(name); err != nil {
+				return err
+			}
+		}
+		a.journal.drop(s.Path)
+		if err := to.MakeDirectory(name); err != nil {
+			return err
+		}
+		a.journal.directory(s.Path, s.Source)
+		return nil
+	case Write:
+		return a.write(to, name, s)
+	case MakeSymlink:
+		temporary, err := to.MakeSymlink(s.Source, a.fidelity.PlainSymlinks)
+		if err != nil {
+			return err
+		}
+		if err := to.Publish(temporary, name, s.Aside()); err != nil {
+			return err
+		}
+		a.journal.same(s.Path, s.Source)
+		return nil
+	case SetAttributes:
+		if err := to.SetAttributes(name, s.Source, nil, a.fidelity.PlainSymlinks); err != nil {
+			return err
+		}
+		if s.Source.Kind == change.File {
+			a.journal.keep(s.Path, s.Source)
+		}
+		return nil
+	case Link:
+		if a.failed[s.From] { // all writes were done before
+			return nil
+		}
+		return a.link(to, name, s)
+	case Delete:
+		return to.RemoveTree(name)
+	case Finish:
+		e, err := a.share.Lstat(s.Path)
+		if err != nil || e == nil || e.Kind != change.Directory {
+			return err
+		}
+		have, err := to.Lstat(name)
+		if err != nil || have == nil || have.Kind != change.Directory {
+			return err
+		}
+		return to.SetAttributes(name, e, have, false)
+	}
+	return fmt.Errorf("no such step: %d", s.Op)
+}
+
+func (a *applying) write(to *tree.Dir, name string, s Step) error {
+	file, err := a.share.OpenFile(s.Path)
+	if tree.Absent(err) || errors.Is(err, unix.ELOOP) || errors.Is(err, tree.ErrNotRegular) {
+		if s.Source.Nlink > 1 {
+			return ErrVanished // no event tells of its other names, which wait for it
+		}
+		return nil // something else is there by now, and an event tells of it
+	}
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	var copied *change.Entry
+	var hash uint64
+	temporary, err := to.WriteTemporary(s.Source.Mode, a.sync, func(into *os.File) (*change.Entry, error) {
+		copied, hash, err = copyStable(file, &rewritable{File: into}, a.progress)
+		return copied, err
+	})
+	if err != nil {
+		return err
+	}
+	if err := to.Publish(temporary, name, s.Aside()); err != nil {
+		return err
+	}
+	a.journal.written(s.Path, copied, hash, nil)
+	return nil
+}
+
+// link makes another name for a file the replica has. A replica that cannot do that gets a copy.
+func (a *applying) link(to *tree.Dir, name string, s Step) error {
+	dir, file := change.Split(s.From)
+	from, err := a.replica.Dir(dir)
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	temporary, err := to.MakeLink(from, file)
+	if err != nil {
+		if !tree.NoLinks(err) {
+			return err
+		}
+		a.noLinks(err)
+		return a.write(to, name, s)
+	}
+	if err := to.Publish(temporary, name, s.Aside()); err != nil {
+		return err
+	}
+	to.Discard(temporary) // renaming one name of a file over another does nothing
+	a.journal.linked(s.From, s.Path, s.Source)
+	return nil
+}
+
+func (a *applying) problem(err error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.problems = append(a.problems, err)
+	a.full = a.full || tree.Full(err)
+	a.lost = a.lost || tree.Lost(err)
+}
+
+func (a *applying) unwritten(s Step) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s.Op != Write || s.Source.Nlink < 2 {
+		return
+	}
+	if a.failed == nil {
+		a.failed = map[string]bool{}
+	}
+	a.failed[s.Path] = true
+}
+
+func (a *applying) stopped(op Op) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.lost || a.full && op < Delete
+}
+
+func (a *applying) err() error {
+	err := summary(a.problems)
+	if err != nil && a.full {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return err
+}
+
+// summary is the first of several errors, and how many there are.
+func summary(problems []error) error {
+	switch len(problems) {
+	case 0:
+		return nil
+	case 1:
+		return problems[0]
+	}
+	return fmt.Errorf("%w (and %d more)", problems[0], len(problems)-1)
+}

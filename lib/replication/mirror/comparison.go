@@ -1,0 +1,236 @@
+package mirror
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"hafs/lib/replication/change"
+	"hafs/lib/replication/stream"
+)
+
+// Comparison is one of everything, made in parts so that changes are applied between them. What changes behind the place it has come to is told by
+// the watch, so that the replica is like the share at its end.
+type Comparison struct {
+	Sums     bool // contents too, by their SHA-256
+	Waited   bool // what was applied before its end does not count yet; then all of the replica is on the disk
+	Began    time.Time
+	Entries  int   // of the share, so far
+	Sent     int64 // bytes of content
+	Read     int64 // bytes whose sums were compared
+	Differed []string
+	Done     bool
+
+	after    string // everything up to this path was compared; empty: nothing yet
+	session  *stream.Session
+	names    *stream.Names
+	problems []error
+}
+
+// NewComparison is a comparison that has not begun.
+func NewComparison(sums bool) *Comparison {
+	return &Comparison{Sums: sums, Began: time.Now()}
+}
+
+// Parts bounds a part of a comparison, for which changes wait.
+type Parts struct {
+	Entries int   // of the share, or of the replica
+	Writes  int   // that may differ
+	Bytes   int64 // of files that differ
+}
+
+var defaultParts = Parts{Entries: 4096, Writes: 1000, Bytes: 32 << 20}
+
+// maxDiffered is how many of the files with another content are named.
+const maxDiffered = 20
+
+// Part makes the next part of a comparison, and the replica like the share there. Files that could not be written are an error of the last part
+// only.
+func (s *Stream) Part(ctx context.Context, c *Comparison) error {
+	return s.call(ctx, func(ctx context.Context) error { return s.part(ctx, c) })
+}
+
+func (s *Stream) part(ctx context.Context, c *Comparison) error {
+	position := s.position
+	s.position = nil
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	if c.session != s.session { // what an older session left behind is not known
+		c.session, c.names, c.after, c.problems, c.Entries = s.session, &stream.Names{}, "", nil, 0
+		s.journal.begin()
+		s.Deletes.begin()
+	}
+	g := s.gathering()
+	g.all = true
+	limits := cmp.Or(s.Parts, defaultParts)
+	last, err := g.part(ctx, c, limits)
+	if err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.problems = append(c.problems, g.problems...)
+	if !last || len(c.problems) > 0 {
+		position = nil
+	}
+	var waited []change.Change
+	if last && (c.Waited || !s.compared) { // what was waited for may have come with an older session, or a part
+		waited = []change.Change{{Kind: change.Rescan, Path: ".", Waited: true}}
+	}
+	sent, err := s.make(ctx, g, waited, position)
+	c.Sent += sent
+	if again := (vanishedName{}); errors.As(err, &again) {
+		if err = s.apply(ctx, again.looks()); err == nil && position != nil {
+			_, err = s.send(nil, s.durable(waited), position)
+		}
+	}
+	if err != nil {
+		if s.session.Err() != nil || errors.Is(err, ErrFull) || errors.Is(err, ErrShareGone) {
+			return err
+		}
+		c.problems = append(c.problems, err)
+	}
+	if !last {
+		return nil
+	}
+	if err := summary(c.problems); err != nil {
+		return err
+	}
+	s.journal.retain()
+	s.Deletes.end()
+	s.compared, c.Done = true, true
+	return nil
+}
+
+// part gathers the pairs of the next part of a comparison of everything, and moves on. The last part is one that came to the end.
+func (g *far) part(ctx context.Context, c *Comparison, limits Parts) (last bool, err error) {
+	if c.after == "" {
+		if err := g.looks([]string{"."}); err != nil {
+			return false, err
+		}
+	}
+	var theirs []stream.Found
+	more := false
+	for f, err := range g.session.List(stream.Listing{Directory: ".", After: c.after, Limit: limits.Entries, Sums: c.Sums}, &more) {
+		if err != nil {
+			return false, err
+		}
+		theirs = append(theirs, f)
+	}
+	end := "" // of this part; empty: everything that is left
+	if more {
+		end = theirs[len(theirs)-1].Path
+	}
+	ours, cut := walkPart(ctx, g, c, end, limits.Entries)
+	if cut {
+		end = ours[len(ours)-1].path
+		at, found := slices.BinarySearchFunc(theirs, end, func(f stream.Found, end string) int { return stream.Compare(f.Path, end) })
+		for found && at < len(theirs) && theirs[at].Path == end { // a problem follows its entry
+			at++
+		}
+		theirs = theirs[:at]
+	}
+	pairUp(slices.Values(ours), slices.Values(theirs), func(o listed, f stream.Found) {
+		if o.entry != nil {
+			g.journal.visit(o.path, o.entry.Kind)
+		}
+		p := Pair{Path: o.path, Source: o.entry, Replica: f.Entry}
+		if f.Sum != nil {
+			c.Read += f.Entry.Size
+			p.Rewrite = c.contentDiffers(g, o, f)
+		}
+		g.judge(p, false)
+	}, g.problem)
+	if cutAt := g.bound(limits); cutAt != "" {
+		end = cutAt
+	}
+	g.weigh(theirs)
+	for _, o := range ours {
+		if end == "" || stream.Compare(o.path, end) <= 0 {
+			c.Entries++
+		}
+	}
+	if err := g.looks(g.suspects); err != nil {
+		return false, err
+	}
+	if err := g.looks(g.otherNames()); err != nil {
+		return false, err
+	}
+	c.after = end
+	return end == "", nil
+}
+
+// walkPart lists the share from where the comparison is, up to a path and not more than a part may have. cut: it ended before that.
+func walkPart(ctx context.Context, g *far, c *Comparison, end string, limit int) (ours []listed, cut bool) {
+	for o := range walkOn(ctx, g.share, c.after, c.names, g.problem) {
+		if end != "" && stream.Compare(o.path, end) > 0 {
+			return ours, false
+		}
+		ours = append(ours, o)
+		if len(ours) >= limit {
+			return ours, true
+		}
+	}
+	return ours, false
+}
+
+// bound leaves so many pairs as one part may have, in the order of the listing, and says where it ended; empty: all are left.
+func (g *far) bound(limits Parts) (end string) {
+	slices.SortStableFunc(g.pairs, func(a, b Pair) int { return stream.Compare(a.Path, b.Path) })
+	bytes := int64(0)
+	for i, p := range g.pairs {
+		if isFile(p.Source) && (p.Replica == nil || p.Rewrite || p.Replica.Size != p.Source.Size || p.Replica.Mtime != p.Source.Mtime) {
+			bytes += p.Source.Size
+		}
+		if (i+1 >= limits.Writes || bytes >= limits.Bytes) && i+1 < len(g.pairs) && g.pairs[i+1].Path != p.Path && p.Path != "." {
+			g.pairs = g.pairs[:i+1]
+			return p.Path
+		}
+	}
+	return ""
+}
+
+// weigh counts what goes with directories that are to go.
+func (g *far) weigh(theirs []stream.Found) {
+	for i := range g.pairs {
+		p := &g.pairs[i]
+		if p.Source != nil || !isDirectory(p.Replica) {
+			continue
+		}
+		at, _ := slices.BinarySearchFunc(theirs, p.Path, func(f stream.Found, path string) int { return stream.Compare(f.Path, path) })
+		n := 0
+		for at+n < len(theirs) && change.Within(theirs[at+n].Path, p.Path) {
+			n++
+		}
+		p.Weight = max(p.Weight, n)
+	}
+}
+
+func isFile(e *change.Entry) bool { return e != nil && e.Kind == change.File }
+
+// contentDiffers says whether a file has another content on the replica although size and time are the same and nothing has happened to it since:
+// a disk that lies, or an edit that hid.
+func (c *Comparison) contentDiffers(g *far, o listed, f stream.Found) bool {
+	if !isFile(o.entry) || !isFile(f.Entry) || change.ContentDiffers(o.entry, f.Entry, g.fidelity) {
+		return false
+	}
+	same, err := sameSum(g.share, f)
+	if err != nil || same {
+		return false
+	}
+	now, err := g.share.Lstat(o.path)
+	if err != nil || !isFile(now) || now.Ctime != o.entry.Ctime || now.Ino != o.entry.Ino {
+		return false
+	}
+	g.journal.distrust(o.path)
+	if len(c.Differed) < maxDiffered {
+		c.Differed = append(c.Differed, o.path)
+	} else if len(c.Differed) == maxDiffered {
+		c.Differed = append(c.Differed, "...")
+	}
+	return true
+}

@@ -1,0 +1,213 @@
+package mirror
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"hafs/lib/replication/change"
+	"hafs/lib/replication/stream"
+	"hafs/lib/replication/tree"
+)
+
+// compare makes a comparison of everything, and returns it and how many parts it had.
+func compare(t *testing.T, s *Stream, sums bool) (*Comparison, int) {
+	t.Helper()
+	c := NewComparison(sums)
+	for parts := 1; ; parts++ {
+		must(t, s.Part(t.Context(), c))
+		if c.Done {
+			return c, parts
+		}
+	}
+}
+
+// However it is cut into parts, a comparison makes the replica identical (I4).
+func TestComparisonInParts(t *testing.T) {
+	for _, limits := range []Parts{{Entries: 1, Writes: 1, Bytes: 1}, {Entries: 2, Writes: 9, Bytes: 1 << 20}, {Entries: 7, Writes: 2, Bytes: 50}, defaultParts} {
+		t.Run(fmt.Sprint(limits), func(t *testing.T) {
+			w := newWorld(t, "stream")
+			w.parts = limits
+			s := w.transport().(*Stream)
+			defer s.Close()
+			w.sh(stateBefore)
+			compare(t, s, false)
+			w.same()
+			w.sh(stateAfter + "; mkdir -p deep/er; ln moved-2/* deep/er || true; rm -rf gone; for i in $(seq 20); do echo $i > deep/$i; done")
+			w.behind("mkdir -p extra/deep; touch extra/deep/file extra-file; rm -rf deep; touch deep")
+			c, parts := compare(t, s, false)
+			w.same()
+			if limits.Entries < 100 && parts < 3 || c.Entries < 20 {
+				t.Errorf("%d parts, %d entries", parts, c.Entries)
+			}
+			if c, _ = compare(t, s, true); len(c.Differed) > 0 || c.Sent > 0 {
+				t.Errorf("%v differed, %d bytes sent", c.Differed, c.Sent)
+			}
+		})
+	}
+}
+
+// While a replica is filled slowly, what changes is there soon.
+func TestChangesDoNotWaitForAFilling(t *testing.T) {
+	w := newWorld(t, "stream")
+	w.parts, w.pace.FillBandwidth = Parts{Entries: 2, Writes: 1, Bytes: 1}, 1
+	w.sh("for i in $(seq 50); do head -c 20000 /dev/urandom > f$i; done")
+	ctx := t.Context()
+	w.startMirror(ctx)
+	eventually(t, func() error {
+		if s := w.status("r"); s.Comparison == nil || s.Comparison.Sent == 0 {
+			return fmt.Errorf("no progress is shown: %+v", s)
+		}
+		return nil
+	})
+	w.sh("echo now > zz")
+	w.mirror.Report(change.Change{Kind: change.Look, Path: "zz"})
+	eventually(t, func() error { _, err := os.Stat(filepath.Join(w.replica, "zz")); return err })
+	if s := w.status("r"); s.State != Filling {
+		t.Errorf("it is %s", s.State)
+	}
+}
+
+// What a disk made of a file behind everybody's back is found by its sum.
+func TestContentsAreCompared(t *testing.T) {
+	w := newWorld(t, "stream")
+	s := w.transport().(*Stream)
+	defer s.Close()
+	w.sh("mkdir d; echo right > d/a; echo right > b; head -c 3000000 /dev/urandom > large")
+	compare(t, s, false)
+	w.behind("for f in d/a large; do touch -r $f ../time; printf W | dd of=$f conv=notrunc status=none; touch -r ../time $f; done")
+	if compare(t, s, false); w.contents(w.replica)["/d/a"] == w.contents(w.share)["/d/a"] {
+		t.Fatal("found without reading")
+	}
+	c, _ := compare(t, s, true)
+	if !slices.Equal(c.Differed, []string{"d/a", "large"}) || c.Read < 3000000 {
+		t.Errorf("%v, %d bytes read", c.Differed, c.Read)
+	}
+	w.same()
+}
+
+// A share that is wiped does not take its replicas with it until somebody says so (I5).
+func TestManyDeletesAreHeldBack(t *testing.T) {
+	for name, wiped := range map[string][]change.Change{
+		"seen by the watch":   {{Kind: change.Look, Path: "d"}},
+		"found by comparison": everything,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, "stream")
+			w.parts = Parts{Entries: 500, Writes: 100, Bytes: 1 << 20}
+			s := w.transport().(*Stream)
+			defer s.Close()
+			s.Deletes = &DeleteBudget{Percent: 50}
+			w.sh(fmt.Sprintf("mkdir d few; touch d/{1..%d} few/{1..100}", 2*freeDeletes))
+			must(t, s.Apply(t.Context(), everything))
+			w.sh("rm -r few")
+			must(t, s.Apply(t.Context(), []change.Change{{Kind: change.Look, Path: "few"}}))
+			w.same()
+			w.sh("rm -r d; echo x > new")
+			must(t, s.Apply(t.Context(), append(wiped, change.Change{Kind: change.Look, Path: "new"})))
+			if files := w.contents(w.replica); len(files) < freeDeletes || files["/new"] == "" {
+				t.Errorf("%d files are left", len(files))
+			}
+			if held := s.Deletes.Held(); held < freeDeletes {
+				t.Errorf("%d deletes are held back", held)
+			}
+			s.Deletes.Release()
+			must(t, s.Apply(t.Context(), everything))
+			w.same()
+			if held := s.Deletes.Held(); held > 0 {
+				t.Errorf("%d deletes are still held back", held)
+			}
+		})
+	}
+}
+
+// Files that are back in the share are not held back any more.
+func TestHeldBackAndRestored(t *testing.T) {
+	w := newWorld(t, "stream")
+	s := w.transport().(*Stream)
+	defer s.Close()
+	s.Deletes = &DeleteBudget{Percent: 50}
+	w.sh(fmt.Sprintf("mkdir d; touch d/{1..%d}; mv d ../saved; cp -a ../saved d", 2*freeDeletes))
+	must(t, s.Apply(t.Context(), everything))
+	w.sh("rm -r d")
+	must(t, s.Apply(t.Context(), everything))
+	w.sh("cp -a ../saved d")
+	must(t, s.Apply(t.Context(), everything))
+	w.sh("rm d/1")
+	must(t, s.Apply(t.Context(), []change.Change{{Kind: change.Look, Path: "d/1"}}))
+	w.same()
+}
+
+// What is deleted is in the trash for a while, wherever that is, and is no part of the replica.
+func TestTrash(t *testing.T) {
+	for _, inside := range []bool{false, true} {
+		t.Run(fmt.Sprint("inside ", inside), func(t *testing.T) {
+			w := newWorld(t, "stream")
+			receiver := &stream.Receiver{Path: w.replica, Cluster: "test", KeepDeleted: time.Hour, Log: w.log()}
+			trash := filepath.Join(w.replica, change.Trash)
+			if !inside {
+				trash = t.TempDir()
+				receiver.TrashDirectory = trash
+			}
+			s := w.stream(receiver)
+			defer s.Close()
+			w.sh("mkdir -p d/e; echo one > d/e/f; echo two > g")
+			must(t, s.Apply(t.Context(), everything))
+			w.sh("rm -r d g")
+			must(t, s.Apply(t.Context(), everything))
+			w.sh("mkdir -p d/e; echo three > d/e/f")
+			must(t, s.Apply(t.Context(), everything))
+			w.sh("rm d/e/f")
+			must(t, s.Apply(t.Context(), everything))
+			found := w.contents(trash)
+			var names []string
+			for path := range found {
+				_, below, _ := strings.Cut(path[1:], "/")
+				names = append(names, below+"="+strings.TrimSpace(found[path]))
+			}
+			slices.Sort(names)
+			if got := strings.Join(names, " "); got != "d/e/f=one d/e/f=three g=two" {
+				t.Errorf("in the trash: %s", got)
+			}
+			if found, err := s.Verify(t.Context()); err != nil || len(found) > 0 {
+				t.Errorf("the replica differs: %v, %v", found, err)
+			}
+			root, err := tree.Open(w.replica)
+			must(t, err)
+			defer root.Close()
+			can := tree.NewTrash(root, receiver.TrashDirectory)
+			defer can.Close()
+			must(t, can.Empty(time.Now()))
+			if len(w.contents(trash)) != 3 {
+				t.Error("emptied within its hour")
+			}
+			must(t, can.Empty(time.Now().Add(2*time.Hour)))
+			if left := w.contents(trash); len(left) > 0 {
+				t.Errorf("left: %v", left)
+			}
+		})
+	}
+}
+
+// What is waited for is on the disk also when it comes with a comparison that is not the first of its session.
+func TestWhatIsWaitedForIsSyncedByALaterComparison(t *testing.T) {
+	w := newWorld(t, "stream")
+	synced := false
+	w.before = func(step string) error {
+		synced = synced || strings.HasPrefix(step, "sync")
+		return nil
+	}
+	s := w.transport()
+	defer s.Close()
+	must(t, s.Apply(t.Context(), everything))
+	w.sh("echo x > new")
+	synced = false
+	must(t, s.Apply(t.Context(), append(everything, change.Change{Kind: change.Barrier, Path: "id"})))
+	if !synced {
+		t.Error("nothing was synced")
+	}
+}

@@ -1,0 +1,191 @@
+package mirror
+
+import (
+	"context"
+	"iter"
+
+	"hafs/lib/replication/change"
+	"hafs/lib/replication/stream"
+	"hafs/lib/replication/tree"
+)
+
+// far gathers from a replica that is asked over a stream: for many paths at once, or for everything below a directory.
+type far struct {
+	*gathering
+	session *stream.Session
+}
+
+// gather finds all pairs of changes. An error means that the session is over.
+func (g *far) gather(ctx context.Context, changes []change.Change) error {
+	paths, scans := asked(changes)
+	if err := g.looks(paths); err != nil {
+		return err
+	}
+	for _, dir := range scans {
+		if err := g.scan(ctx, dir); err != nil {
+			return err
+		}
+	}
+	if err := g.looks(g.suspects); err != nil {
+		return err
+	}
+	return g.looks(g.otherNames())
+}
+
+// looks gathers the pairs of single paths, and of the directories above them as far as those are not directories on both sides, in one
+// request.
+func (g *far) looks(paths []string) error {
+	sources := map[string]*change.Entry{}
+	wanted := map[string]bool{} // false: only a directory above one
+	var ask []string
+	for _, path := range paths {
+		if wanted[path] {
+			continue
+		}
+		e, err := g.share.Lstat(path)
+		if err != nil {
+			g.problem(parent(path), err)
+			continue
+		}
+		_, above := wanted[path]
+		wanted[path] = true
+		if !above && (g.untouched(path, e) || isDirectory(e) && g.journal.settled(path, e)) {
+			continue
+		}
+		if sources[path] = e; !above {
+			ask = append(ask, path)
+		}
+		for dir := path; dir != "."; {
+			if dir = parent(dir); dir == "." {
+				break
+			}
+			if _, known := wanted[dir]; known {
+				break // and so is what is above it
+			}
+			if sources[dir], err = g.share.Lstat(dir); err != nil {
+				g.problem(parent(dir), err)
+				break
+			}
+			if e := sources[dir]; isDirectory(e) && g.journal.knows(dir, e) {
+				break // a directory there too, and what is above it
+			}
+			wanted[dir] = false
+			ask = append(ask, dir)
+		}
+	}
+	if len(ask) == 0 {
+		return nil
+	}
+	found, err := g.session.Look(ask, false)
+	if err != nil {
+		return err
+	}
+	for _, f := range found {
+		p := Pair{Path: f.Path, Source: sources[f.Path], Replica: f.Entry}
+		switch {
+		case f.Problem != nil:
+			g.problem(parent(f.Path), f.Err())
+		case wanted[f.Path] || !isDirectory(p.Source) || !isDirectory(p.Replica):
+			g.judge(p, true)
+		}
+	}
+	return nil
+}
+
+func isDirectory(e *change.Entry) bool { return e != nil && e.Kind == change.Directory }
+
+// scan gathers the pairs of everything below a directory of the share. The directory itself is looked at by the caller.
+func (g *far) scan(ctx context.Context, dir string) error {
+	e, err := g.share.Lstat(dir)
+	if err != nil {
+		g.problem(dir, err)
+	}
+	if err != nil || !isDirectory(e) {
+		return nil
+	}
+	var lost error
+	pairUp(walkShare(ctx, g.share, dir, g.problem), listing(g.session, stream.Listing{Directory: dir}, &lost), func(o listed, f stream.Found) {
+		g.judge(Pair{Path: o.path, Source: o.entry, Replica: f.Entry}, false)
+	}, g.problem)
+	return lost
+}
+
+// listing is the replica's side. It ends early when the session does, which lost then tells of: what was concluded from it is void.
+func listing(session *stream.Session, l stream.Listing, lost *error) iter.Seq[stream.Found] {
+	return func(yield func(stream.Found) bool) {
+		for f, err := range session.List(l, nil) {
+			if err != nil {
+				*lost = err
+				return
+			}
+			if !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// walkShare lists everything below a directory in the order of stream.Compare. A directory that is not listed in full is told to problem.
+func walkShare(ctx context.Context, share *tree.Root, dir string, problem func(dir string, err error)) iter.Seq[listed] {
+	return func(yield func(listed) bool) {
+		w := walking{ctx: ctx, share: share, names: &stream.Names{}, problem: problem, yield: yield}
+		w.below(dir)
+	}
+}
+
+// walkOn is walkShare from behind a path.
+func walkOn(ctx context.Context, share *tree.Root, after string, names *stream.Names, problem func(dir string, err error)) iter.Seq[listed] {
+	return func(yield func(listed) bool) {
+		w := walking{ctx: ctx, share: share, after: after, names: names, problem: problem, yield: yield}
+		w.below(".")
+	}
+}
+
+type walking struct {
+	ctx     context.Context
+	share   *tree.Root
+	after   string
+	names   *stream.Names
+	problem func(dir string, err error)
+	yield   func(listed) bool
+}
+
+func (w *walking) below(dir string) bool {
+	if err := w.ctx.Err(); err != nil {
+		w.problem(dir, err)
+		return false
+	}
+	d, err := w.share.Dir(dir)
+	var names []string
+	if err == nil {
+		defer d.Close()
+		names, err = w.names.Of(d)
+	}
+	if err != nil {
+		if !tree.Absent(err) {
+			w.problem(dir, err)
+		}
+		return true
+	}
+	for _, name := range names {
+		if change.Own(dir, name) {
+			continue
+		}
+		path := change.Join(dir, name)
+		passed, into := stream.Passed(path, w.after)
+		if passed && !into {
+			continue
+		}
+		e, err := d.Lstat(name)
+		if err != nil {
+			w.problem(dir, err)
+		}
+		if err != nil || e == nil {
+			continue
+		}
+		if !passed && !w.yield(listed{path, e}) || isDirectory(e) && !w.below(path) {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,300 @@
+package mirror
+
+import (
+	"slices"
+	"sync"
+	"time"
+
+	"hafs/lib/replication/change"
+)
+
+// journal remembers for each file which state of it a replica was last given. A replica behind sshfs cannot tell two edits within
+// one second apart, the journal can; for a file that has not changed since, nobody has to ask the replica; and what was moved in the
+// share is recognised by its inode, so that it can be moved on the replica too.
+type journal struct {
+	mu    sync.Mutex
+	top   *folder
+	count int                // of files
+	inode uint64             // the last one given
+	names names              // of the share's files
+	dirs  map[fileID]*folder // the same for directories, whose name is that of their folder
+	round uint32             // of the comparisons of everything: what a whole one did not come past is forgotten
+}
+
+// known is a state of a file of the share.
+type known struct {
+	size, mtime, ctime int64
+	id                 fileID
+	hash               uint64   // of the content that was written; 0: it was found equal without reading it
+	racy               bool     // it was read so soon after it changed that a later change may bear the same time
+	blocks             []uint64 // hashes of the blocks of a large file, as parts makes them; nil: not known
+	inode              uint64   // stands for the replica's file: names with the same number are one file there; 0: not known
+	round              uint32   // in which it was seen last
+}
+
+// maxJournal bounds the memory to about 40 MB. Files beyond it are compared as after a restart.
+const maxJournal = 200_000
+
+func newJournal() *journal {
+	return &journal{top: &folder{name: "."}, names: names{}, dirs: map[fileID]*folder{}}
+}
+
+func identity(e *change.Entry) fileID { return fileID{e.Dev, e.Ino} }
+
+// tick is how far apart two changes of a file must be to bear different times for sure: the kernel's clock for them ticks every 4 ms, or 10.
+const tick = 12 * time.Millisecond
+
+func state(e *change.Entry, hash uint64) known {
+	racy := e.Seen-e.Ctime < int64(tick)
+	return known{size: e.Size, mtime: e.Mtime, ctime: e.Ctime, id: identity(e), hash: hash, racy: racy}
+}
+
+// get returns what the replica was given, and whether that is exactly the file as it is now.
+func (j *journal) get(path string, e *change.Entry) (k known, found, current bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	k, found = j.look(path)
+	same := k.size == e.Size && k.mtime == e.Mtime && k.ctime == e.Ctime && k.id == identity(e)
+	return k, found, found && same && !k.racy
+}
+
+// written notes that the replica was given a new file, as it is in e.
+func (j *journal) written(path string, e *change.Entry, hash uint64, blocks []uint64) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	k := state(e, hash)
+	k.blocks = blocks
+	j.inode++
+	k.inode = j.inode
+	j.put(path, k)
+}
+
+// same notes that the replica was found to have a file as it is in e, by size and time.
+func (j *journal) same(path string, e *change.Entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.put(path, state(e, 0))
+}
+
+// put notes a state; with j.mu held.
+func (j *journal) put(path string, k known) {
+	dir, name := change.Split(path)
+	f := j.folder(dir, true)
+	if f.files == nil {
+		f.files = map[string]known{}
+	}
+	if _, found := f.files[name]; !found {
+		if j.count >= maxJournal {
+			return
+		}
+		j.count++
+	}
+	k.round = j.round
+	f.files[name] = k
+}
+
+// blocks are the hashes of the blocks of a large file as the replica has it; nil: not known. same: it is still the same file of the share.
+func (j *journal) blocks(path string, source, replica *change.Entry) (blocks []uint64, same bool) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if k, _ := j.look(path); replica != nil && replica.Kind == change.File && k.size == replica.Size && k.mtime == replica.Mtime {
+		return slices.Clone(k.blocks), k.id == identity(source)
+	}
+	return nil, false
+}
+
+// distrust forgets what is in a file of the replica.
+func (j *journal) distrust(path string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if k, found := j.look(path); found {
+		k.hash, k.blocks = 0, nil
+		j.put(path, k)
+	}
+}
+
+// keep notes that only attributes of a file became as they are in e.
+func (j *journal) keep(path string, e *change.Entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	k, _ := j.look(path)
+	j.put(path, k.still(e))
+}
+
+// still is the state of a file whose content is known to be still the same.
+func (k known) still(e *change.Entry) known {
+	next := state(e, 0)
+	if k.size == e.Size && k.mtime == e.Mtime && k.id == identity(e) {
+		next.hash, next.blocks, next.inode = k.hash, k.blocks, k.inode
+	}
+	return next
+}
+
+// linked notes that the replica has a file under a further name.
+func (j *journal) linked(from, path string, e *change.Entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	k, _ := j.look(from)
+	if k = k.still(e); k.inode == 0 {
+		j.inode++
+		k.inode = j.inode
+	}
+	j.put(from, k)
+	j.put(path, k)
+}
+
+// look finds a note; with j.mu held.
+func (j *journal) look(path string) (k known, found bool) {
+	dir, name := change.Split(path)
+	if f := j.folder(dir, false); f != nil {
+		k, found = f.files[name]
+	}
+	return k, found
+}
+
+// drop forgets a path and all below it, and returns how many files that were.
+func (j *journal) drop(path string) int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	before := j.count
+	k, isFile, below := j.take(path)
+	if isFile {
+		j.names.drop(path, k.id)
+	}
+	if below != nil {
+		j.unnameAll(path, below)
+	}
+	return before - j.count
+}
+
+func (j *journal) unnameAll(path string, f *folder) {
+	for name, k := range f.files {
+		j.names.drop(change.Join(path, name), k.id)
+	}
+	for name, child := range f.folders {
+		j.unnameAll(change.Join(path, name), child)
+	}
+	if j.dirs[f.id] == f {
+		delete(j.dirs, f.id)
+	}
+}
+
+// take removes a path and all below it, and returns the parts; with j.mu held.
+func (j *journal) take(path string) (k known, isFile bool, below *folder) {
+	dir, name := change.Split(path)
+	f := j.folder(dir, false)
+	if f == nil || path == "." {
+		return known{}, false, nil
+	}
+	if k, isFile = f.files[name]; isFile {
+		delete(f.files, name)
+		j.count--
+	}
+	if below = f.folders[name]; below != nil {
+		delete(f.folders, name)
+		j.count -= below.count()
+	}
+	return k, isFile, below
+}
+
+// moved notes that the replica's path from has become to.
+func (j *journal) moved(from, to string) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	k, isFile, below := j.take(from)
+	j.take(to)
+	dir, name := change.Split(to)
+	f := j.folder(dir, true)
+	if isFile {
+		if f.files == nil {
+			f.files = map[string]known{}
+		}
+		f.files[name] = k
+		j.count++
+	}
+	if below != nil {
+		below.name = name
+		f.adopt(below)
+		j.count += below.count()
+	}
+}
+
+// begin begins a comparison of everything.
+func (j *journal) begin() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.round++
+}
+
+// visit notes that a comparison of everything came past a path of the share.
+func (j *journal) visit(path string, kind change.FileKind) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	dir, name := change.Split(path)
+	f := j.folder(dir, false)
+	if f == nil {
+		return
+	}
+	if kind == change.Directory {
+		if f = f.folders[name]; f != nil {
+			f.round = j.round
+		}
+	} else if k, found := f.files[name]; found {
+		k.round = j.round
+		f.files[name] = k
+	}
+}
+
+// retain drops what the comparison of everything that ends now did not come past.
+func (j *journal) retain() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	clear(j.dirs)
+	j.prune(j.top)
+	j.count = j.top.count()
+	j.names.retain(j.round)
+}
+
+func (j *journal) prune(f *folder) {
+	for name, k := range f.files {
+		if k.round != j.round {
+			delete(f.files, name)
+		}
+	}
+	for name, child := range f.folders {
+		if child.round != j.round {
+			delete(f.folders, name)
+			continue
+		}
+		j.dirs[child.id] = child
+		j.prune(child)
+	}
+}
+
+// seen notes a name of a file; see names.
+func (j *journal) seen(path string, e *change.Entry) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.names.seen(path, e, j.round)
+}
+
+// others lists the other names a file was seen under; it may have lost them since.
+func (j *journal) others(path string, e *change.Entry) []string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.names.others(path, e)
+}
+
+// forget drops one name of a file that has it no more.
+func (j *journal) forget(path string, id fileID) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.names.drop(path, id)
+}
+
+// files counts the files known.
+func (j *journal) files() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.count
+}

@@ -1,0 +1,186 @@
+package mirror
+
+import (
+	"errors"
+	"os"
+
+	"golang.org/x/sys/unix"
+
+	"hafs/lib/replication/change"
+	"hafs/lib/replication/stream"
+	"hafs/lib/replication/tree"
+)
+
+// sending sends steps in one batch. What the replica has then is noted when it has said so.
+type sending struct {
+	share    *tree.Root
+	journal  *journal
+	batch    *stream.Batch
+	progress func()
+	torn     func() bool // see Stream
+	notes    []note
+	problems []error         // of files of the share
+	unsent   map[string]bool // those, as far as they have further names: no other name is made for what the replica has instead
+	waiting  []string        // names that were to be made for a file that lost the name it was to be read by
+	bytes    int64           // of content
+}
+
+// note is what a step makes true.
+type note struct {
+	number int // of the step in the batch
+	step   *Step
+	entry  *change.Entry
+	hash   uint64
+	blocks []uint64 // of a large file
+}
+
+// all sends all steps, one after the other; no answer is waited for. An error means that the session is over.
+func (s *sending) all(steps []Step) error {
+	for i := range steps {
+		if s.batch.Full() && steps[i].Op < Delete {
+			continue
+		}
+		if err := s.one(&steps[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var streamOps = map[Op]stream.Op{
+	MakeDirectory: stream.OpMakeDirectory, MakeSymlink: stream.OpSymlink, SetAttributes: stream.OpAttributes, Link: stream.OpLink,
+	Delete: stream.OpDelete, Finish: stream.OpFinish,
+}
+
+func (s *sending) one(step *Step) error {
+	told := stream.Step{Path: step.Path, From: step.From, Aside: step.Aside(), Entry: step.Source}
+	if step.Op != Finish && step.Path != "." {
+		s.journal.unsettle(parent(step.Path))
+	}
+	switch step.Op {
+	case Write:
+		before := len(s.notes)
+		err := s.write(step, told)
+		if len(s.notes) == before && step.Source.Nlink > 1 {
+			s.unsent[step.Path] = true
+		}
+		return err
+	case Link:
+		if s.unsent[step.From] {
+			s.waiting = append(s.waiting, step.Path)
+			return nil
+		}
+	case MakeDirectory:
+		told.Aside = step.Replica != nil
+	case Finish:
+		e, err := s.share.Lstat(step.Path)
+		if err != nil {
+			s.problems = append(s.problems, err)
+		}
+		if err != nil || !isDirectory(e) {
+			return nil
+		}
+		told.Entry = e
+	}
+	number, err := s.batch.Step(streamOps[step.Op], told)
+	s.notes = append(s.notes, note{number: number, step: step, entry: told.Entry})
+	return err
+}
+
+func (s *sending) write(step *Step, told stream.Step) error {
+	file, err := s.share.OpenFile(step.Path)
+	if tree.Absent(err) || errors.Is(err, unix.ELOOP) || errors.Is(err, tree.ErrNotRegular) {
+		return nil // something else is there by now, and an event tells of it, but not of further names
+	}
+	if err != nil {
+		s.problems = append(s.problems, err)
+		return nil
+	}
+	defer file.Close()
+	if step.Source.Size <= stream.SmallBytes {
+		small := &memory{make([]byte, 0, step.Source.Size)}
+		e, hash, err := copyStable(file, small, s.progress)
+		if err == nil {
+			told.Entry, told.Data = e, small.data
+			s.bytes += int64(len(small.data))
+			number, err := s.batch.Step(stream.OpWrite, told)
+			s.notes = append(s.notes, note{number, step, e, hash, nil})
+			return err
+		}
+		if !errors.Is(err, errLarge) {
+			s.problems = append(s.problems, err)
+			return nil
+		}
+	}
+	return s.writeLarge(file, step, told)
+}
+
+// writeLarge sends a file in pieces, and only those the replica does not have if it has an older version, or a part of this one.
+func (s *sending) writeLarge(file *os.File, step *Step, told stream.Step) (err error) {
+	l := &large{file: file, torn: s.torn, batch: s.batch, progress: s.progress}
+	var same bool
+	if l.sums, same = s.journal.blocks(step.Path, step.Source, step.Replica); l.sums != nil {
+		told.Blocks, told.Old = true, step.Replica
+		told.InPlace = same && step.Source.Nlink == 1 && step.Replica.Nlink == 1 && s.batch.InPlace()
+	} else if worthHashing(step) {
+		if l.blocks, err = s.batch.Blocks(step.Path); err != nil {
+			return err
+		}
+		told.Blocks = len(l.blocks) > 0
+	}
+	number, err := s.batch.Step(stream.OpWriteLarge, told)
+	if err != nil {
+		return err
+	}
+	e, err := l.send()
+	s.bytes += l.sent
+	if l.lost != nil {
+		return l.lost
+	}
+	if err != nil {
+		s.problems = append(s.problems, err)
+		return s.batch.GiveUp()
+	}
+	s.notes = append(s.notes, note{number, step, e, l.hash(), l.sums})
+	return s.batch.Done(e)
+}
+
+// hashBytes is the smallest size, on both sides, that is worth a round trip and reading the replica's file.
+const hashBytes = 1 << 20
+
+// worthHashing says whether the replica may have blocks of a file: an older version, or what has arrived of it before.
+func worthHashing(s *Step) bool {
+	return s.Source.Size >= stream.KeepBytes || isFile(s.Replica) && min(s.Replica.Size, s.Source.Size) >= hashBytes
+}
+
+// noted notes what a batch has made true, in the order it was done.
+func (s *sending) noted(r stream.Result) {
+	for _, n := range s.notes {
+		path := n.step.Path
+		if n.step.Op == MakeDirectory {
+			s.journal.drop(path)
+		}
+		if !r.Done(n.number) {
+			if n.step.Op == Write {
+				s.journal.distrust(path)
+			}
+			continue
+		}
+		switch n.step.Op {
+		case MakeDirectory:
+			s.journal.directory(path, n.entry)
+		case Write:
+			s.journal.written(path, n.entry, n.hash, n.blocks)
+		case MakeSymlink:
+			s.journal.same(path, n.entry)
+		case SetAttributes:
+			if n.entry.Kind == change.File {
+				s.journal.keep(path, n.entry)
+			}
+		case Link:
+			s.journal.linked(n.step.From, path, n.entry)
+		case Finish:
+			s.journal.settle(path, n.entry)
+		}
+	}
+}

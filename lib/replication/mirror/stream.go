@@ -1,0 +1,274 @@
+package mirror
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"github.com/rs/zerolog"
+
+	"hafs/lib/replication/change"
+	"hafs/lib/replication/stream"
+	"hafs/lib/replication/tree"
+)
+
+// Stream is a replica that a receiver of package stream keeps, at the other end of one stream of bytes. It costs one or two round trips a
+// batch, whatever is in it, and holds everything the share has.
+type Stream struct {
+	Share *tree.Root
+	// Open makes a new stream to the receiver. Close of what it returns must end a Read and a Write that hang.
+	Open       func(context.Context) (io.ReadWriteCloser, error)
+	Cluster    string
+	Self       string        // this server
+	Generation func() uint64 // of the record this server acts in; nil: none
+	Unmarked   bool          // allow that neither side has a marker
+	Sync       bool          // what somebody waits for is on the replica's disk before it counts
+	Through    func() bool   // when it says so a batch is done only when the replicas of this one have it too
+	Deletes    *DeleteBudget // nil: no limit
+	Parts      Parts         // of a comparison of everything; zero: defaults
+	Whole      func() bool   // says that the share itself is whole; if not, no replica of it is fit to succeed. nil: it always is
+	Torn       func() bool   // says that a file of this server's own copy may be neither old nor new; nil: never
+	Show       func(Step)    // when set, gets the steps instead of the replica
+	Greeted    func()        // when set, is told that Standing may be another
+	Log        zerolog.Logger
+
+	busy     sync.Mutex // one call at a time
+	session  *stream.Session
+	marker   []byte // told in the greeting
+	through  bool   // too
+	compared bool   // everything was compared in this session
+	journal  *journal
+	position *stream.Position
+	standing atomic.Int32
+	told     sync.Map // paths that were logged once
+	moved    atomic.Int64
+	lost     func() // see WhenLost
+
+	mu   sync.Mutex
+	conn io.Closer          // of the session
+	stop context.CancelFunc // of the call that is under way
+}
+
+// Progress counts frames, in both directions: a replica for which it stands still while it has work does not answer.
+func (s *Stream) Progress() int64 { return s.moved.Load() }
+
+func (s *Stream) progress() { s.moved.Add(1) }
+
+// LeadsTo tells which position the next Apply leads to; see Numbered.
+func (s *Stream) LeadsTo(p stream.Position) {
+	s.busy.Lock()
+	defer s.busy.Unlock()
+	p.Complete = p.Complete && (s.Whole == nil || s.Whole())
+	s.position = &p
+}
+
+// Apply deals with changes; see Transport. An error that only concerns files leaves the session alive. Everything is compared if the changes say so.
+func (s *Stream) Apply(ctx context.Context, changes []change.Change) error {
+	return s.call(ctx, func(ctx context.Context) error {
+		if !asksForAll(changes) {
+			return s.apply(ctx, changes)
+		}
+		position := s.position
+		if err := s.apply(ctx, withoutAll(changes)); err != nil {
+			return err
+		}
+		c := NewComparison(false)
+		for c.Waited = true; !c.Done; {
+			s.position = position
+			if err := s.part(ctx, c); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// Held counts the deletes that are held back.
+func (s *Stream) Held() int { return s.Deletes.Held() }
+
+// Standing is what the replica said in its greeting, or has become since. It holds also while there is no session.
+func (s *Stream) Standing() Standing { return Standing(s.standing.Load()) }
+
+func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
+	position := s.position
+	s.position = nil
+	if err := s.check(ctx); err != nil {
+		return err
+	}
+	if !s.compared { // what became of the replica since the last session is not known
+		position = nil
+	}
+	if s.Show == nil {
+		var err error
+		if changes, err = s.mover().move(changes); err != nil {
+			return err
+		}
+	}
+	waited := changes // also for what a further round brings
+	rounds := 0
+	for {
+		g := s.gathering()
+		if err := g.gather(ctx, changes); err != nil {
+			return err
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		_, err := s.make(ctx, g, waited, position)
+		if again := (vanishedName{}); errors.As(err, &again) && rounds < maxRounds {
+			rounds++
+			changes = again.looks()
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		return g.err()
+	}
+}
+
+// maxRounds is how often a batch is completed because a file lost, between look and copy, the name that others waited for.
+const maxRounds = 5
+
+// vanishedName is a file of several names that lost the one it was to be read by; the others still wait.
+type vanishedName struct{ others []string }
+
+func (v vanishedName) Error() string { return ErrVanished.Error() }
+func (v vanishedName) Unwrap() error { return ErrVanished }
+
+func (v vanishedName) looks() []change.Change {
+	var changes []change.Change
+	for _, path := range v.others {
+		changes = append(changes, change.Change{Kind: change.Look, Path: path})
+	}
+	return changes
+}
+
+func (s *Stream) gathering() *far {
+	return &far{session: s.session, gathering: &gathering{
+		share: s.Share, journal: s.journal, same: s.same, left: s.left, progress: s.progress, incomplete: map[string]bool{},
+	}}
+}
+
+// make makes the replica like the share at the pairs, and has the position noted if all of it succeeds. It returns how many bytes of content
+// were sent. What the changes are waited for is durable then.
+func (s *Stream) make(ctx context.Context, g *far, changes []change.Change, position *stream.Position) (int64, error) {
+	steps := Plan(g.pairs, g.fidelity, g.incomplete)
+	if s.Show != nil {
+		for _, step := range steps {
+			s.Show(step)
+		}
+		return 0, nil
+	}
+	for _, step := range steps {
+		s.Log.Debug().Stringer("step", step).Send()
+	}
+	deletes := g.deletes()
+	steps = s.Deletes.hold(steps, deletes, s.journal.files()+deletes)
+	if count(steps, Delete) > 0 { // what the deletes rest on must still be so
+		if err := s.Share.StillThere(); err != nil {
+			return 0, fmt.Errorf("%w: %w", ErrShareGone, err)
+		}
+	}
+	if len(g.problems) > 0 {
+		position = nil // what could not be read is not on the replica
+	}
+	durable := s.durable(changes)
+	if len(steps) == 0 && position == nil && len(durable) == 0 {
+		return 0, nil
+	}
+	return s.send(steps, durable, position)
+}
+
+// durableBytes is how much is named in one batch; it fits into a frame.
+const durableBytes = 512 << 10
+
+// durable are the paths that somebody waits for; ".": everything.
+func (s *Stream) durable(changes []change.Change) []string {
+	if !s.Sync {
+		return nil
+	}
+	var paths []string
+	bytes := 0
+	for _, c := range changes {
+		switch {
+		case c.Kind == change.Barrier, c.Waited && c.Kind == change.Rescan:
+			return []string{"."}
+		case c.Waited:
+			paths = append(paths, c.Path)
+			bytes += len(c.Path)
+		}
+	}
+	if bytes > durableBytes {
+		return []string{"."}
+	}
+	return paths
+}
+
+// send sends steps as one batch and waits until they are done, and what is to be durable is.
+func (s *Stream) send(steps []Step, durable []string, position *stream.Position) (int64, error) {
+	batch, err := s.session.Begin(durable...)
+	if err != nil {
+		return 0, err
+	}
+	sent := sending{share: s.Share, journal: s.journal, batch: batch, progress: s.progress, torn: s.Torn, unsent: map[string]bool{}}
+	if err := sent.all(steps); err != nil {
+		return sent.bytes, err
+	}
+	if len(sent.problems) > 0 || len(sent.waiting) > 0 {
+		position = nil
+	}
+	result, err := batch.End(position)
+	if err != nil {
+		return sent.bytes, err
+	}
+	sent.noted(result)
+	err = summary(append(result.Errs(), sent.problems...))
+	if result.Full {
+		return sent.bytes, fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	if err == nil && len(sent.waiting) > 0 {
+		err = vanishedName{sent.waiting}
+	}
+	if err == nil && position != nil && position.Complete {
+		s.standing.Store(int32(Whole))
+	}
+	return sent.bytes, err
+}
+
+func (s *Stream) mover() mover {
+	look := func(path, from string) (at, origin *change.Entry, err error) {
+		found, err := s.session.Look([]string{path, from}, false)
+		if err != nil {
+			return nil, nil, err
+		}
+		return found[0].Entry, found[1].Entry, errors.Join(found[0].Err(), found[1].Err())
+	}
+	return mover{s.Share, s.journal, look, s.session.Move, s.Log}
+}
+
+// same compares the content of a file on both sides by its hash.
+func (s *Stream) same(path string) (bool, error) {
+	found, err := s.session.Look([]string{path}, true)
+	if err != nil {
+		return false, err
+	}
+	return sameSum(s.Share, found[0])
+}
+
+func sameSum(share *tree.Root, f stream.Found) (bool, error) {
+	if f.Sum == nil {
+		return false, f.Err()
+	}
+	ours, err := stream.SumOf(share, f.Path)
+	return err == nil && *ours == *f.Sum, err
+}
+
+func (s *Stream) left(path, reason string) {
+	if _, told := s.told.LoadOrStore(reason+" "+path, true); !told {
+		s.Log.Warn().Str("path", path).Msg("not replicated: " + reason)
+	}
+}

@@ -1,0 +1,51 @@
+package mirror
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"hafs/lib/replication/stream"
+	"hafs/lib/replication/tree"
+)
+
+// One of two names is taken away after it was looked at, as a mailbox does that delivers by link and unlink. The deletion tells of that name
+// only: the other must not be forgotten.
+func TestFirstNameVanishes(t *testing.T) {
+	dirs := []string{t.TempDir(), t.TempDir()}
+	var roots []*tree.Root
+	for _, dir := range dirs {
+		root, err := tree.Open(dir)
+		must(t, err)
+		defer root.Close()
+		roots = append(roots, root)
+	}
+	tmp, kept := filepath.Join(dirs[0], "a"), filepath.Join(dirs[0], "b")
+	must(t, os.WriteFile(tmp, []byte("mail"), 0o644))
+	must(t, os.Link(tmp, kept))
+	source, err := roots[0].Lstat("a")
+	must(t, err)
+	must(t, os.Remove(tmp))
+	steps := []Step{{Op: Write, Path: "a", Source: source}, {Op: Link, Path: "b", From: "a", Source: source}}
+
+	t.Run("directory", func(t *testing.T) {
+		a := &applying{
+			share: roots[0], replica: roots[1], journal: newJournal(), limit: newLimiter(1),
+			noLinks: func(error) {}, progress: func() {},
+		}
+		if err := a.carry(t.Context(), steps); !errors.Is(err, ErrVanished) {
+			t.Error("the replica is taken for complete, or for broken: ", err)
+		}
+	})
+	t.Run("stream", func(t *testing.T) {
+		s := sending{share: roots[0], journal: newJournal(), batch: &stream.Batch{}, progress: func() {}, unsent: map[string]bool{}}
+		for i := range steps {
+			must(t, s.one(&steps[i]))
+		}
+		if err := summary(s.problems); err != nil || !slices.Equal(s.waiting, []string{"b"}) {
+			t.Errorf("the other name is forgotten: %v waits, %v", s.waiting, err)
+		}
+	})
+}
