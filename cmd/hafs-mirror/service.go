@@ -16,6 +16,7 @@ import (
 	"hafs/lib/host/config"
 	"hafs/lib/host/socket"
 	"hafs/lib/host/system"
+	"hafs/lib/node/feeding"
 	"hafs/lib/node/reception"
 	"hafs/lib/replication/mirror"
 )
@@ -32,7 +33,7 @@ func (c *runCommand) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	share, err := openShare(mirror.Share(r, settings.Name))
+	share, err := openShare(feeding.Share(r, settings.Name))
 	if err != nil {
 		return err
 	}
@@ -96,10 +97,10 @@ func (c *runCommand) serve(ctx context.Context) error {
 			if !open {
 				return nil
 			}
-			if mirror.Share(r, settings.Name) != share.Name {
+			if feeding.Share(r, settings.Name) != share.Name {
 				return fmt.Errorf("generation %d replicates another directory: start again", r.Generation)
 			}
-			wanted := mirror.Replicas(r, settings.Name, streams)
+			wanted := feeding.Replicas(r, settings.Name, streams)
 			log.Info().Uint64("generation", r.Generation).Int("replicas", len(wanted)).Msg("following the record")
 			m.Keep(r.Generation, wanted)
 		case err := <-ended:

@@ -14,6 +14,7 @@ import (
 	"hafs/lib/host/config"
 	"hafs/lib/host/exitcode"
 	"hafs/lib/node/command"
+	"hafs/lib/node/feeding"
 	"hafs/lib/replication/mirror"
 	"hafs/lib/replication/tree"
 )
@@ -78,7 +79,7 @@ func byRecord(common *command.Common) (config.Settings, string, []mirror.Wanted,
 	if err != nil {
 		return settings, "", nil, err
 	}
-	return settings, mirror.Share(r, settings.Name), mirror.Replicas(r, settings.Name, settings.Transport == config.TransportStream), nil
+	return settings, feeding.Share(r, settings.Name), feeding.Replicas(r, settings.Name, settings.Transport == config.TransportStream), nil
 }
 
 func openShare(share string) (*tree.Root, error) {

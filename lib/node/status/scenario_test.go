@@ -13,6 +13,7 @@ import (
 	"hafs/lib/client/dial"
 	"hafs/lib/cluster/link"
 	"hafs/lib/cluster/record"
+	"hafs/lib/node/feeding"
 	"hafs/lib/node/role"
 	"hafs/lib/replication/mirror"
 	"hafs/lib/testkit/recordtest"
@@ -34,7 +35,7 @@ func newWorld(r record.Record) world {
 		a := Answer{RTT: time.Duration(i+1) * 100 * time.Microsecond}
 		a.Details = link.Details{Facts: link.Facts{Cluster: r.Cluster, Generation: r.Generation, Healthy: true}, Confirmed: true, Leased: s.Name == r.FS.Name, FreeBytes: 40 << 30}
 		a.Role = role.State{Generation: r.Generation, Role: r.Role(s.Name), Since: now.Add(-90 * time.Second)}
-		for _, wanted := range mirror.Replicas(r, s.Name, true) {
+		for _, wanted := range feeding.Replicas(r, s.Name, true) {
 			a.Mirror.Replicas = append(a.Mirror.Replicas, mirror.ReplicaStatus{Name: wanted.Name, State: mirror.Complete})
 		}
 		w.answers[s.Name] = a

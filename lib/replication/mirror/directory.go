@@ -15,7 +15,6 @@ import (
 
 	"hafs/lib/replication/change"
 	"hafs/lib/replication/tree"
-	"hafs/lib/replication/watch"
 )
 
 // Directory is a replica that is reached as a directory: an sshfs mount, or any local one.
@@ -55,7 +54,7 @@ func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 	}
 	g := &beside{replica: d.replica, limit: newLimiter(d.Workers), gathering: &gathering{
 		share: d.Share, fidelity: d.fidelity, journal: d.journal, left: d.left, progress: d.progress, incomplete: map[string]bool{},
-		same: func(path string) (bool, error) { return watch.SameContent(d.Share, d.replica, path) },
+		same: func(path string) (bool, error) { return tree.SameContent(d.Share, d.replica, path) },
 	}}
 	if g.all = asksForAll(changes); g.all {
 		d.journal.begin()

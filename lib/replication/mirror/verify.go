@@ -11,7 +11,6 @@ import (
 	"hafs/lib/replication/change"
 	"hafs/lib/replication/stream"
 	"hafs/lib/replication/tree"
-	"hafs/lib/replication/watch"
 )
 
 // Difference is one thing in which a replica is not like the share.
@@ -32,7 +31,7 @@ func (d *Directory) Verify(ctx context.Context) ([]Difference, error) {
 		return nil, err
 	}
 	v := verification{share: d.Share, replica: d.replica, fidelity: d.fidelity, limit: newLimiter(d.Workers), links: map[fileID][]Pair{}}
-	v.same = func(path string) (bool, error) { return watch.SameContent(d.Share, d.replica, path) }
+	v.same = func(path string) (bool, error) { return tree.SameContent(d.Share, d.replica, path) }
 	v.compare(ctx, ".")
 	v.limit.wait()
 	found, err := v.result(ctx)

@@ -1,9 +1,7 @@
 package watch
 
 import (
-	"bytes"
 	"fmt"
-	"io"
 	"slices"
 
 	"hafs/lib/replication/change"
@@ -132,7 +130,7 @@ func (c Comparison) compare(path string, share, against *change.Entry, read bool
 	if kind != change.Same || !read || share == nil || share.Kind != change.File {
 		return kind, nil
 	}
-	same, err := SameContent(c.Share, c.Against, path)
+	same, err := tree.SameContent(c.Share, c.Against, path)
 	if tree.Absent(err) {
 		return change.Same, nil // an event will tell
 	}
@@ -161,44 +159,6 @@ func (c Comparison) deletes(path string, emit func(change.Change) error) error {
 			}
 		}
 		if err := emit(change.Change{Kind: change.Delete, Path: p}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// SameContent reads a file on both sides.
-func SameContent(a, b *tree.Root, path string) (bool, error) {
-	one, err := a.OpenFile(path)
-	if err != nil {
-		return false, err
-	}
-	defer one.Close()
-	two, err := b.OpenFile(path)
-	if err != nil {
-		return false, err
-	}
-	defer two.Close()
-	const bufferBytes = 64 << 10
-	x, y := make([]byte, bufferBytes), make([]byte, bufferBytes)
-	for {
-		n, err1 := io.ReadFull(one, x)
-		m, err2 := io.ReadFull(two, y)
-		if !bytes.Equal(x[:n], y[:m]) {
-			return false, nil
-		}
-		if err1 == io.EOF || err1 == io.ErrUnexpectedEOF {
-			return err2 == err1, nil
-		}
-		if err1 != nil || err2 != nil {
-			return false, fmt.Errorf("compare %s: %w", path, firstOf(err1, err2))
-		}
-	}
-}
-
-func firstOf(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
 			return err
 		}
 	}
