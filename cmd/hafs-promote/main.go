@@ -21,6 +21,7 @@ Examples:
   hafs-promote failed M2             M2 is gone: repair the record
   hafs-promote failed M2 W3          both at once, in one generation
   hafs-promote switchover W3         W3, a DRS1, becomes the file sharing server (to be asked on the one that is it now)
+  hafs-promote switchover --force W3 although programs here have files of the share open for writing
   hafs-promote explain L1            what would follow if L1 failed now, who would vote, and why?
   hafs-promote explain --json L1 W3  if both failed now, for programs
   cp -rL /etc/hafs/cluster /tmp/next; vi /tmp/next/*; hafs-promote apply /tmp/next
@@ -66,7 +67,8 @@ func (f *failedCommand) Run(ctx context.Context, c *cli) error {
 }
 
 type switchoverCommand struct {
-	Name string `arg:"" help:"The DRS1 that becomes the file sharing server."`
+	Force bool   `help:"Move although programs on this server have files of the share open for writing. What they write afterwards is kept by this server alone, and put aside when its copy is next made like the share."`
+	Name  string `arg:"" help:"The DRS1 that becomes the file sharing server."`
 }
 
 func (s *switchoverCommand) Run(ctx context.Context, c *cli) error {
@@ -74,6 +76,7 @@ func (s *switchoverCommand) Run(ctx context.Context, c *cli) error {
 	if err != nil {
 		return err
 	}
+	p.Force, p.Drain, p.Writers = s.Force, drain(p.Settings), writers
 	return p.Switchover(ctx, s.Name)
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -16,6 +17,7 @@ import (
 	"hafs/lib/cluster/repair"
 	"hafs/lib/host/config"
 	"hafs/lib/host/exitcode"
+	"hafs/lib/host/holders"
 )
 
 // Promoter acts for one server.
@@ -25,6 +27,12 @@ type Promoter struct {
 	Log      zerolog.Logger
 	DryRun   bool // decide, print, change nothing
 	Force    bool // let a replica that is still being filled succeed when no complete one is left
+
+	// Drain stops the clients of this server's share and waits until a replica has everything, each for at most so long. What comes with it
+	// lets the clients go on; it is never nil. A Refusal says that this replica cannot be waited for.
+	Drain func(ctx context.Context, replica string, patience time.Duration) (release func(), err error)
+	// Writers are the programs of this server, other than those of HAFS, that can write to files below the share's directory.
+	Writers func(directory string) ([]holders.Holder, error)
 }
 
 // New is a promoter over this server's hafs-linkcheck.
