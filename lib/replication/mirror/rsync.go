@@ -67,8 +67,8 @@ func rsyncResult(status int, stderr string) error {
 	return fmt.Errorf("rsync: status %d: %s", status, detail)
 }
 
-// vanished are the complaints of rsync about something that was removed, or became something else, between two looks at it.
-var vanished = regexp.MustCompile(`vanished|(No such file or directory \(2\)|Not a directory \(20\)|Is a directory \(21\)|Directory not empty \(39\))$|\[sender\].*Too many levels of symbolic links \(40\)$`)
+// vanished are the complaints of rsync about something that was removed, or became something else or shorter, between two looks at it.
+var vanished = regexp.MustCompile(`vanished|\[sender\] read errors mapping .*: No data available \(61\)$|(No such file or directory \(2\)|Not a directory \(20\)|Is a directory \(21\)|Directory not empty \(39\))$|\[sender\].*Too many levels of symbolic links \(40\)$`)
 
 // onlyVanished says whether rsync complains of nothing else. Its own summary, and the note that it deleted nothing for that reason, do not count.
 func onlyVanished(stderr string) bool {

@@ -19,6 +19,7 @@ func TestRsyncsComplaints(t *testing.T) {
 		{"a symbolic link in the place of a file", 23, "rsync: [sender] send_files failed to open \"/share/f\": Too many levels of symbolic links (40)\n" + summary, true},
 		{"a symbolic link where none may be", 23, "rsync: [receiver] open \"/copy/f\" failed: Too many levels of symbolic links (40)\n" + summary, false},
 		{"a disk that cannot be read", 23, "rsync: [sender] read errors mapping \"/share/f\": Input/output error (5)\n" + summary, false},
+		{"a file that was cut short while it was read", 23, "rsync: [sender] read errors mapping \"/share/f\": No data available (61)\n" + summary, true},
 		{"one of several is grave", 23, "file has vanished: \"/share/f\"\nrsync: [receiver] chown \"/copy/g\" failed: Operation not permitted (1)\n" + summary, false},
 		{"nothing but the summary", 23, summary, false},
 		{"another status", 12, "file has vanished: \"/share/f\"\n", false},
