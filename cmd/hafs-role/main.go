@@ -22,6 +22,7 @@ Examples:
   hafs-role --dry-run                list the steps it would take
   hafs-role --keep                   the service
   hafs-role check /tmp/hafs.yml      is this a good settings file?
+  hafs-role mount-options            what hafs-client.service runs before sshfs
 
 Exit codes: 0 done, 1 a step failed (the journal says which), 3 refused: bad settings or a bad record, 5 nothing to do (--dry-run only).`
 
@@ -29,6 +30,8 @@ type cli struct {
 	command.Common
 	Apply applyCommand `cmd:"" default:"withargs" help:"Bring this server in line with the record."`
 	Check checkCommand `cmd:"" help:"Check a settings file."`
+
+	MountOptions mountOptionsCommand `cmd:"" help:"Write which options the client mount needs of this machine's sshfs, for hafs-client.service."`
 }
 
 type applyCommand struct {
@@ -72,6 +75,16 @@ func (k *checkCommand) Run() error {
 	}
 	fmt.Fprintln(os.Stderr, k.File+" is fine")
 	return nil
+}
+
+type mountOptionsCommand struct{}
+
+func (mountOptionsCommand) Run(ctx context.Context, c *cli) error {
+	settings, err := c.Settings()
+	if err != nil {
+		return err
+	}
+	return role.WriteMountOptions(ctx, system.Machine{}, settings.Run("client-options"))
 }
 
 func main() {

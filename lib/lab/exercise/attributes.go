@@ -1,6 +1,7 @@
 package exercise
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 )
@@ -28,12 +29,27 @@ func chown(dir string) error {
 }
 
 func symlinks(dir string) error {
-	link := func(target, name string) error { return os.Symlink(target, filepath.Join(dir, name)) }
+	link := func(target, name string) error {
+		path := filepath.Join(dir, name)
+		if err := os.Symlink(target, path); err != nil {
+			return err
+		}
+		read, err := os.Readlink(path) // a client may be able to make a link and not to read it
+		if err == nil && read != target {
+			err = fmt.Errorf("%s leads to %q, not to %q", path, read, target)
+		}
+		return err
+	}
+	follow := func(name string) error {
+		_, err := os.Stat(filepath.Join(dir, name))
+		return err
+	}
 	return steps(dir,
 		func(dir string) error {
 			return all(put(dir, "file", "x"), os.Mkdir(filepath.Join(dir, "folder"), 0o755), put(dir, "folder/inside", "y"),
 				link("file", "relative"), link("/etc/hostname", "absolute"), link("nowhere/at/all", "dangling"), link("folder", "to-folder"),
-				link("../../outside", "outside"), put(dir, "becomes-link", "z"), link("file", "becomes-file"))
+				link("../../outside", "outside"), put(dir, "becomes-link", "z"), link("file", "becomes-file"),
+				link("../file", "folder/up"), follow("relative"), follow("absolute"), follow("folder/up"))
 		},
 		func(dir string) error {
 			return all(os.Remove(filepath.Join(dir, "becomes-link")), link("folder", "becomes-link"),
