@@ -213,6 +213,9 @@ func TestListingGoesOnWithoutRepeats(t *testing.T) {
 func names(t *testing.T, p wire.Packet) []string {
 	t.Helper()
 	count, rest, err := wire.CutUint32(p.Body())
+	if err != nil {
+		t.Fatal(err)
+	}
 	var found []string
 	for range count {
 		var name string

@@ -3,11 +3,10 @@ package system
 import (
 	"fmt"
 	"net"
-	"net/netip"
 	"time"
 
-	"github.com/mdlayher/arp"
 	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 // Interface finds the network interface that carries an address: where the virtual address belongs too.
@@ -57,6 +56,9 @@ func (m Machine) AddAddress(step, iface, prefix string, lifetime time.Duration) 
 			return err
 		}
 		a.ValidLft, a.PreferedLft = int(lifetime/time.Second), int(lifetime/time.Second)
+		if a.IP.To4() == nil {
+			a.Flags |= unix.IFA_F_NODAD // duplicate address detection would keep it from being used for a second; the lease says that nobody else has it
+		}
 		return netlink.AddrReplace(l, a)
 	})
 }
@@ -82,30 +84,4 @@ func parseAddress(iface, prefix string) (netlink.Link, *netlink.Addr, error) {
 	}
 	a, err := netlink.ParseAddr(prefix)
 	return l, a, err
-}
-
-// Announce tells the neighbours once, by gratuitous ARP, where an IPv4 address is now. Switches and older kernels miss single announcements:
-// callers repeat it. IPv6 needs none: the kernel's duplicate address detection announces.
-func (m Machine) Announce(step, iface, prefix string) error {
-	return m.do(step, func() error {
-		p, err := netip.ParsePrefix(prefix)
-		if err != nil || !p.Addr().Is4() {
-			return err
-		}
-		ifi, err := net.InterfaceByName(iface)
-		if err != nil {
-			return err
-		}
-		c, err := arp.Dial(ifi)
-		if err != nil {
-			return err
-		}
-		defer c.Close()
-		broadcast := net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
-		packet, err := arp.NewPacket(arp.OperationRequest, ifi.HardwareAddr, p.Addr(), broadcast, p.Addr())
-		if err != nil {
-			return err
-		}
-		return c.WriteTo(packet, broadcast)
-	})
 }

@@ -82,7 +82,7 @@ func (r *Receiver) Serve(ctx context.Context, from string, conn io.ReadWriteClos
 		s.trash.Close()
 		s.root.Close()
 	}
-	if err == nil || errors.Is(err, io.EOF) {
+	if errors.Is(err, io.EOF) {
 		return ctx.Err()
 	}
 	var lost *lostStream
