@@ -115,7 +115,11 @@ func (p *pool) keep(ctx context.Context, servers []record.Server) {
 func (p *pool) renew(ctx context.Context, s record.Server) {
 	for ctx.Err() == nil {
 		client, err := p.get(ctx, s)
-		p.failures.note(s.Name, err)
+		p.mu.Lock()
+		if ctx.Err() == nil { // else it is not kept any more, and whatever came of it is no failure
+			p.failures.note(s.Name, err)
+		}
+		p.mu.Unlock()
 		if err == nil {
 			ended := make(chan struct{})
 			go func() { _ = client.Wait(); close(ended) }()
