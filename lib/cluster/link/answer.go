@@ -155,7 +155,7 @@ func (d *Daemon) hear(from string, now time.Time) {
 
 func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
 	f := Facts{Cluster: have.Cluster, Generation: have.Generation}
-	f.Healthy, f.Problem = d.canary.state()
+	f.Healthy, f.Problem = health(d.canaries)
 	if f.Problem == "" {
 		d.mu.Lock()
 		f.Problem = d.voteDamage

@@ -35,7 +35,7 @@ type Daemon struct {
 	votes agree.Store
 	// voteDamage is why the vote on disk cannot be read; empty when it can.
 	voteDamage string
-	canary     *canary
+	canaries   []*canary // of the share's file system and of the state's
 	serving    *serving
 	iface      foundInterface
 	wake       chan struct{}
@@ -76,8 +76,13 @@ func (d *Daemon) Run(ctx context.Context) error {
 	if err := d.load(ctx); err != nil {
 		return err
 	}
-	d.canary = &canary{directory: d.record.DataDirectory, worked: time.Now()}
-	go d.canary.run(ctx)
+	d.canaries = []*canary{
+		{directory: d.record.DataDirectory, grave: graveForShare, worked: time.Now()},
+		{directory: d.Settings.StateDirectory, grave: graveForState, worked: time.Now()},
+	}
+	for _, c := range d.canaries {
+		go c.run(ctx)
+	}
 	d.confirmed = d.confirmedBefore()
 	d.remember(time.Now())
 	d.serve()
@@ -188,7 +193,7 @@ func (d *Daemon) adjustLinks(ctx context.Context) {
 }
 
 func (d *Daemon) heartbeat() Request {
-	healthy, _ := d.canary.state()
+	healthy, _ := health(d.canaries)
 	seeks := d.serving.seeks()
 	d.mu.Lock()
 	defer d.mu.Unlock()

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -28,50 +29,81 @@ type Details struct {
 
 const (
 	canaryInterval = time.Second
-	// canaryPatience is how long the share's file system may take for one small write. A busy disk stalls for seconds; one that stalls
-	// longer is as good as frozen.
+	// canaryPatience is how long a file system may take for one small write. A busy disk stalls for seconds; one that stalls longer is as good as
+	// frozen.
 	canaryPatience = 8 * time.Second
 )
 
-// canary writes to the share's file system again and again and remembers when that last worked.
+// canary writes to a file system again and again and remembers when that last worked.
 type canary struct {
 	directory string
+	grave     func(error) bool // an answer after which nothing is to be expected of the file system
 
 	mu      sync.Mutex
 	worked  time.Time
 	problem string
+	failed  bool // the last answer was grave
 }
 
 // run blocks in the write when the disk hangs; that is the point: worked then grows old.
 func (c *canary) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		err := writeCanary(c.directory)
-		c.mu.Lock()
-		if err == nil || answersAtLeast(err) {
-			c.worked = time.Now()
-		}
-		c.problem = ""
-		if err != nil {
-			c.problem = fmt.Sprintf("write to %s: %v", c.directory, err)
-		}
-		c.mu.Unlock()
+		c.hear(writeCanary(c.directory))
 		sleep(ctx, canaryInterval)
 	}
 }
 
-// answersAtLeast tells a disk that answers no from one that does not answer. A full disk is no reason to fail a server, and an absent
-// directory is refused where data would enter it.
+// hear takes what came of a write. A disk that answers no is told from one that does not answer: the grave answers count at once, some others
+// mean that it works, and whatever is left counts when it stays.
+func (c *canary) hear(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.failed, c.problem = err != nil && c.grave(err), ""
+	if err != nil {
+		c.problem = fmt.Sprintf("write to %s: %v", c.directory, err)
+	}
+	if err == nil || !c.failed && answersAtLeast(err) {
+		c.worked = time.Now()
+	}
+}
+
+// answersAtLeast are answers that are no reason to fail a server: a full disk, and an absent directory, which is refused where data would enter it.
 func answersAtLeast(err error) bool {
-	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || errors.Is(err, syscall.ENOENT)
+	return isOneOf(err, syscall.ENOSPC, syscall.EDQUOT, syscall.ENOENT)
+}
+
+// graveForShare: such a share takes nothing, not even a delete that makes room.
+func graveForShare(err error) bool { return isOneOf(err, syscall.EROFS, syscall.EIO) }
+
+// graveForState: a server that cannot save its vote can give none.
+func graveForState(err error) bool {
+	return graveForShare(err) || isOneOf(err, syscall.ENOSPC, syscall.EDQUOT, syscall.ENOENT)
+}
+
+func isOneOf(err error, numbers ...syscall.Errno) bool {
+	return slices.ContainsFunc(numbers, func(n syscall.Errno) bool { return errors.Is(err, n) })
 }
 
 func (c *canary) state() (healthy bool, problem string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if age := time.Since(c.worked); age > canaryPatience {
+	if age := time.Since(c.worked); age > canaryPatience && !c.failed {
 		return false, fmt.Sprintf("no write to %s has succeeded for %s", c.directory, age.Round(time.Second))
 	}
-	return true, c.problem
+	return !c.failed, c.problem
+}
+
+// health says whether all file systems this server needs work, and of the first that does not, or might not, why.
+func health(canaries []*canary) (healthy bool, problem string) {
+	healthy = true
+	for _, c := range canaries {
+		h, p := c.state()
+		if healthy && !h || problem == "" {
+			problem = p
+		}
+		healthy = healthy && h
+	}
+	return healthy, problem
 }
 
 // writeCanary writes and syncs a file without a name: it shows in no listing, and changes no directory's time.

@@ -34,7 +34,6 @@ func newVoter(t *testing.T, name, directory string, r record.Record) *Daemon {
 		t.Fatal(err)
 	}
 	d.confirmed = true
-	d.canary = &canary{worked: time.Now().Add(1000 * time.Hour)}
 	d.remember(time.Now())
 	none := func(record.Record) error { return nil }
 	d.serving.acts = acts{

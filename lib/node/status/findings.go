@@ -141,7 +141,7 @@ func remedy(a Answer, name string) string {
 	case strings.Contains(a.Details.Facts.Problem, agree.ErrDamaged.Error()):
 		return "hafs-promote failed " + name + "; it is taken back by itself, and votes again"
 	case a.Details.Facts.Problem != "":
-		return "look at the disk that holds the share"
+		return "look at the disk that holds that directory"
 	case strings.Contains(a.Role.Problem, gate.ErrNoMarker.Error()):
 		return "mount the file system of the share there"
 	}
