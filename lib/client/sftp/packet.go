@@ -27,12 +27,18 @@ const (
 	Remove   = 13
 	Mkdir    = 14
 	Rmdir    = 15
+	Realpath = 16
+	Stat     = 17
 	Rename   = 18
+	Readlink = 19
 	Symlink  = 20
 	Status   = 101
 	Handle   = 102
+	Data     = 103
 	Name     = 104
+	Attrs    = 105
 	Extended = 200
+	Reply    = 201 // to an Extended
 )
 
 // Codes of a Status.
@@ -42,10 +48,13 @@ const (
 	NoSuchFile       = 2
 	PermissionDenied = 3
 	Failure          = 4
+	BadMessage       = 5
+	Unsupported      = 8
 )
 
 // Flags of an Open.
 const (
+	FlagRead      = 0x01
 	FlagWrite     = 0x02
 	FlagAppend    = 0x04
 	FlagCreate    = 0x08
@@ -54,12 +63,6 @@ const (
 )
 
 const (
-	attrSize        = 0x01
-	attrUIDGID      = 0x02
-	attrPermissions = 0x04
-	attrTimes       = 0x08
-	attrExtended    = 0x80000000
-
 	maxPacket    = 1 << 20 // OpenSSH's limit is a quarter of this
 	headerLength = 5       // type and id
 )
@@ -147,34 +150,6 @@ func CutUint32(b []byte) (uint32, []byte, error) {
 		return 0, nil, errShort
 	}
 	return binary.BigEndian.Uint32(b), b[4:], nil
-}
-
-// CutAttributes skips one attribute block.
-func CutAttributes(b []byte) ([]byte, error) {
-	flags, b, err := CutUint32(b)
-	if err != nil {
-		return nil, err
-	}
-	skip := 0
-	for flag, size := range map[uint32]int{attrSize: 8, attrUIDGID: 8, attrPermissions: 4, attrTimes: 8} {
-		if flags&flag != 0 {
-			skip += size
-		}
-	}
-	if len(b) < skip {
-		return nil, errShort
-	}
-	b = b[skip:]
-	if flags&attrExtended == 0 {
-		return b, nil
-	}
-	n, b, err := CutUint32(b)
-	for ; err == nil && n > 0; n-- {
-		if _, b, err = CutString(b); err == nil {
-			_, b, err = CutString(b)
-		}
-	}
-	return b, err
 }
 
 // HandleOf finds where a request names a handle: the name, and the offset of that string in the body, or -1.
