@@ -9,7 +9,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hafs/lib/client/sftp"
-	"hafs/lib/host/beneath"
 )
 
 const (
@@ -96,7 +95,7 @@ func (s *session) open(a *arguments) (byte, []byte, error) {
 	if attributes.Flags&sftp.AttrPermissions != 0 {
 		mode = attributes.Permissions & modeBits
 	}
-	fd, err := s.openAt(p, flags, mode)
+	fd, err := s.openAt(name, p, flags, mode)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -104,11 +103,11 @@ func (s *session) open(a *arguments) (byte, []byte, error) {
 }
 
 // openAt opens a file that is there or makes it. Which of the two has to be said to the kernel each time, so that nothing is opened that was not looked at before.
-func (s *session) openAt(p place, flags, mode uint32) (fd int, err error) {
+func (s *session) openAt(name string, p place, flags, mode uint32) (fd int, err error) {
 	how := how(flags)
 	for {
 		if flags&sftp.FlagCreate == 0 || flags&sftp.FlagExclusive == 0 {
-			if fd, err = openExisting(p, how); flags&sftp.FlagCreate == 0 || !errors.Is(err, unix.ENOENT) {
+			if fd, err = s.openExisting(name, how); flags&sftp.FlagCreate == 0 || !errors.Is(err, unix.ENOENT) {
 				return fd, err
 			}
 		}
@@ -123,8 +122,8 @@ func (s *session) openAt(p place, flags, mode uint32) (fd int, err error) {
 }
 
 // openExisting opens a file or directory that was looked at first: opening a device may already do something, and a FIFO is waited for.
-func openExisting(p place, how int) (int, error) {
-	fd, err := beneath.Open(p.directory, p.name, unix.O_PATH|unix.O_NOFOLLOW, 0, beneath.OneMount)
+func (s *session) openExisting(name string, how int) (int, error) {
+	fd, err := s.at(name)
 	if err != nil {
 		return -1, err
 	}
