@@ -93,7 +93,7 @@ func opened(p sftp.Packet) (name string, writes, creates bool) {
 	return name, flags&(sftp.FlagWrite|sftp.FlagAppend) != 0, flags&(sftp.FlagCreate|sftp.FlagTruncate) != 0
 }
 
-// below is the client's name of something as a path relative to the share; false for what lies outside. sftp-server starts in the share, so a
+// below is the client's name of something as a path relative to the share; false for what lies outside. A session starts in the share, so a
 // relative name is one from there.
 func below(directory, name string) (string, bool) {
 	if !path.IsAbs(name) {

@@ -1,4 +1,4 @@
-// Package share serves one client of the share on the file sharing server. It stands between the client and an sftp-server of this machine and
+// Package share serves one client of the share on the file sharing server. It stands between the client and the server of the files (package sftpd) and
 // holds back the answer to what changes the share until enough copies have it.
 //
 // It promises that a change was answered only when Settle said so and this server was still allowed to serve: with Settle waiting for
@@ -7,7 +7,7 @@
 // one waits. That is what close(2) on an sshfs mount waits for: sshfs gathers the answers to all WRITEs before it, and none to its CLOSE.
 // So an empty file that is made there and closed is not waited for; a program that needs that syncs it.
 //
-// A change that Takes refuses fails before anything is done: the sftp-server does not hear of it. One that was let in and then finds no copy to be on
+// A change that Takes refuses fails before anything is done: the server of the files does not hear of it. One that was let in and then finds no copy to be on
 // (ErrUncopied) was carried out on this server and fails all the same. It may be there later or not, as after any failed write.
 package share
 

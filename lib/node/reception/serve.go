@@ -6,9 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"time"
 
+	"hafs/lib/client/sftpd"
 	"hafs/lib/client/share"
 	"hafs/lib/cluster/gate"
 	"hafs/lib/cluster/lease"
@@ -29,20 +29,9 @@ func (r *Reception) share(ctx context.Context, s gate.Session, client io.ReadWri
 	if err := r.replica.Recover(); err != nil { // what it had half done
 		return err
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	directory := r.record().FS.SharedArea
-	cmd := exec.CommandContext(ctx, gate.SFTPServer, "-d", directory)
-	cmd.Stderr = os.Stderr
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		return err
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
 	session := share.Session{Door: &r.door, Directory: directory, Allowed: func() error { return r.serves(s.From) }}
 	atLeast := 0
 	if r.settings.WithoutCopies == config.WithoutRefuse {
@@ -58,8 +47,6 @@ func (r *Reception) share(ctx context.Context, s gate.Session, client io.ReadWri
 			return err
 		}
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
 	go func() {
 		for ctx.Err() == nil && r.serves(s.From) == nil {
 			select {
@@ -69,14 +56,30 @@ func (r *Reception) share(ctx context.Context, s gate.Session, client io.ReadWri
 		}
 		cancel()
 	}()
-	err = session.Serve(ctx, client, struct {
-		io.Reader
-		io.WriteCloser
-	}{out, in})
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
+	asked, requests := io.Pipe()
+	answers, answered := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := sftpd.Serve(ctx, directory, asked, answered)
+		answered.CloseWithError(err) // what ends the server ends the session; nil: io.EOF
+		asked.CloseWithError(io.ErrClosedPipe)
+		done <- err
+	}()
+	err := session.Serve(ctx, client, server{answers, requests})
+	cancel()
+	<-done // what was under way is carried out or not, and never afterwards
 	return err
 }
+
+// server is the share's end of a session.
+type server struct {
+	*io.PipeReader
+	requests *io.PipeWriter
+}
+
+func (s server) Write(p []byte) (int, error) { return s.requests.Write(p) }
+
+func (s server) Close() error { return errors.Join(s.PipeReader.Close(), s.requests.Close()) }
 
 // serves refuses to acknowledge anything once this server may not serve any more.
 func (r *Reception) serves(from string) error {
