@@ -106,21 +106,8 @@ func Order(r record.Record, host string, command []string) (string, error) {
 	kind := "replica"
 	if host == FileServer && slices.Contains(command, "--sender") {
 		kind = "pull"
-	} else if isDryRun(command) {
+	} else if gate.DryRun(command) {
 		kind = "compare"
 	}
 	return kind + " " + generation + " " + strings.Join(command, " "), nil
-}
-
-// isDryRun looks for n among rsync's short options; what follows e. are capabilities.
-func isDryRun(command []string) bool {
-	for _, word := range command {
-		if strings.HasPrefix(word, "-") && !strings.HasPrefix(word, "--") {
-			flags, _, _ := strings.Cut(word, "e.")
-			if strings.Contains(flags, "n") {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -1,7 +1,9 @@
 // Package gate stands at the door of every SSH session between servers: from the session's command line, the peer whose key opened it
-// and this server's record it decides what may happen, and then becomes the one program that does it.
+// and this server's record it decides what may happen, and then does it, hands it to a daemon or becomes rsync.
 //
-// decide.go is pure; enter.go acts. There is no way through to a shell.
+// It promises that a session reaches the share and nothing else of this server, whatever is asked in it: what is served here or by hafs-mirror resolves no path that leads out
+// of it, rsync's command line is taken word by word, and rsync sees nothing but the share. There is no way through to a shell. decide.go and rsync.go are
+// pure; enter.go acts.
 package gate
 
 import (
@@ -117,44 +119,4 @@ func Feeder(r record.Record, replica string) string {
 		return r.Pairs[r.PairOf(replica)].DRS1
 	}
 	return ""
-}
-
-// allowRsync checks the direction and that nothing but the share is named. rsync puts the paths last, after a lone dot.
-func allowRsync(o Order, directory string) error {
-	dot := slices.Index(o.Rsync, ".")
-	if dot < 0 || len(o.Rsync) != dot+2 || strings.TrimSuffix(o.Rsync[dot+1], "/") != directory {
-		return fmt.Errorf("rsync may name %s only", directory)
-	}
-	sender, dry := slices.Contains(o.Rsync, "--sender"), false
-	for _, word := range o.Rsync[1:dot] {
-		if strings.HasPrefix(word, "-") && !strings.HasPrefix(word, "--") {
-			flags, _, _ := strings.Cut(word, "e.") // what follows are capabilities, not options
-			dry = dry || strings.Contains(flags, "n")
-		}
-		name, _, _ := strings.Cut(word, "=")
-		if o.Kind == Pull && name == "--backup-dir" { // rsync tells the sender too, which has no use for it
-			continue
-		}
-		if !slices.Contains(allowedRsync, name) && strings.HasPrefix(word, "--") {
-			return fmt.Errorf("rsync option %s is not allowed here", name)
-		}
-	}
-	switch {
-	case o.Kind == Pull && !sender:
-		return fmt.Errorf("a pull only reads")
-	case o.Kind == Replica && sender:
-		return fmt.Errorf("a replica is only written to")
-	case o.Kind == Compare && !dry && !sender:
-		return fmt.Errorf("a comparison writes nothing")
-	}
-	return nil
-}
-
-// allowedRsync are the long options our own calls of rsync make it send to the other side. Options that name further paths or programs
-// are not among them.
-var allowedRsync = []string{
-	"--server", "--sender", "--delete", "--delete-during", "--delete-delay", "--delete-after", "--delete-before", "--delete-excluded", "--delete-missing-args",
-	"--numeric-ids", "--from0", "--no-r", "--dirs", "--no-implied-dirs", "--timeout", "--bwlimit", "--log-format",
-	"--partial", "--max-delete", "--force", "--ignore-missing-args", "--modify-window", "--no-i-r", "--no-inc-recursive", "--omit-dir-times", "--checksum-choice",
-	"--fsync", "--sparse", "--ignore-errors", "--compress-choice", "--no-W",
 }

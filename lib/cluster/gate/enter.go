@@ -1,26 +1,24 @@
 package gate
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"hafs/lib/cluster/lease"
 	"hafs/lib/cluster/record"
 	"hafs/lib/host/config"
+	"hafs/lib/host/confine"
 	"hafs/lib/host/exitcode"
 	"hafs/lib/host/socket"
 )
-
-// SFTPServer is OpenSSH's, which serves one session on its standard streams.
-const SFTPServer = "/usr/lib/openssh/sftp-server"
 
 const (
 	rsync = "/usr/bin/rsync"
@@ -33,6 +31,8 @@ const (
 type Gate struct {
 	Settings config.Settings
 	From     string // the server whose key opened the session
+	// SFTP serves one session that is for a directory and nothing else.
+	SFTP func(ctx context.Context, directory string, in io.Reader, out io.Writer) error
 }
 
 // Enter decides and then becomes the program the session is for; it returns only when that is refused or fails. A refusal carries
@@ -63,9 +63,20 @@ func (g Gate) Enter(line string) error {
 		return g.handOver(SessionSocket, "hafs-mirror", g.session(order))
 	}
 	if len(order.Rsync) > 0 {
-		return unix.Exec(rsync, append([]string{"rsync"}, order.Rsync...), os.Environ())
+		return g.becomeRsync(r.DataDirectory, order.Rsync)
 	}
-	return unix.Exec(SFTPServer, []string{"sftp-server", "-d", r.DataDirectory}, os.Environ())
+	defer os.Remove(g.noted())
+	return g.SFTP(context.Background(), r.DataDirectory, os.Stdin, os.Stdout)
+}
+
+// becomeRsync shows rsync the share and nothing else. Its command line was looked at word by word; this holds whatever rsync may make of one that looks right, and of links
+// in the share, which it resolves by their paths.
+func (g Gate) becomeRsync(directory string, words []string) error {
+	scratch := g.Settings.Run("empty")
+	if err := os.MkdirAll(scratch, 0o700); err != nil {
+		return err
+	}
+	return confine.Exec(scratch, directory, rsync, append([]string{"rsync"}, words...), []string{"LC_ALL=C"})
 }
 
 // await reads the record, and again while the peer is ahead of it or this server has not its lease yet.

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"hafs/lib/client/sftpd"
 	"hafs/lib/cluster/record"
 	"hafs/lib/host/config"
 	"hafs/lib/host/socket"
@@ -27,7 +28,14 @@ func TestMain(m *testing.M) {
 	}
 	settings := config.Defaults()
 	settings.Name, settings.RunDirectory, settings.StateDirectory = "W3", run, os.Getenv("GATE_TEST_STATE")
-	if err := (Gate{Settings: settings, From: os.Getenv("GATE_TEST_FROM")}).Enter(os.Getenv("SSH_ORIGINAL_COMMAND")); err != nil {
+	g := Gate{Settings: settings, From: os.Getenv("GATE_TEST_FROM"), SFTP: sftpd.Serve}
+	err := error(nil)
+	if words := os.Getenv("GATE_TEST_RSYNC"); words != "" { // as if the gate had taken any command line of rsync
+		err = g.becomeRsync(os.Getenv("GATE_TEST_SHARE"), strings.Fields(words))
+	} else {
+		err = g.Enter(os.Getenv("SSH_ORIGINAL_COMMAND"))
+	}
+	if err != nil {
 		_, _ = os.Stderr.WriteString(err.Error())
 		os.Exit(3)
 	}

@@ -88,7 +88,7 @@ func servesPeer(pid int) bool {
 		return false
 	}
 	switch strings.TrimSpace(string(name)) {
-	case "sftp-server", "rsync", "hafs-gate":
+	case "rsync", "hafs-gate":
 		return true
 	}
 	return false
