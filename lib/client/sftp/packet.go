@@ -83,7 +83,10 @@ func (p Packet) ID() uint32 { return binary.BigEndian.Uint32(p[1:]) }
 func (p Packet) Body() []byte { return p[headerLength:] }
 
 // ReadPacket reads one message.
-func ReadPacket(r io.Reader) (Packet, error) {
+func ReadPacket(r io.Reader) (Packet, error) { return ReadPacketInto(r, nil) }
+
+// ReadPacketInto reads one message into a buffer, if that is large enough.
+func ReadPacketInto(r io.Reader, buffer []byte) (Packet, error) {
 	var length [4]byte
 	if _, err := io.ReadFull(r, length[:]); err != nil {
 		return nil, err
@@ -92,7 +95,11 @@ func ReadPacket(r io.Reader) (Packet, error) {
 	if n < headerLength || n > maxPacket {
 		return nil, fmt.Errorf("SFTP packet of %d bytes", n)
 	}
-	p := make(Packet, n)
+	p := Packet(buffer[:0])
+	if uint32(cap(p)) < n {
+		p = make(Packet, n)
+	}
+	p = p[:n]
 	_, err := io.ReadFull(r, p)
 	return p, err
 }

@@ -168,7 +168,10 @@ func (s *session) read(a *arguments) (byte, []byte, error) {
 	if err = errors.Join(err, a.err); err != nil {
 		return 0, nil, err
 	}
-	body := make([]byte, 4+min(length, readAtMost))
+	if s.content == nil {
+		s.content = make([]byte, 4+readAtMost)
+	}
+	body := s.content[:4+min(length, readAtMost)]
 	n, err := unix.Pread(fd, body[4:], int64(offset))
 	if err != nil {
 		return 0, nil, err

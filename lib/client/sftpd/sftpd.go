@@ -36,6 +36,7 @@ type session struct {
 	handles   map[string]handle
 	counter   uint32 // names handles
 	unmasked  beneath.Unmasked
+	content   []byte // of the newest READ
 }
 
 // Serve serves one client that knows a directory by its name. It ends with the client's side, without an error, or after the request that is under way when ctx
@@ -52,13 +53,14 @@ func Serve(ctx context.Context, directory string, in io.Reader, out io.Writer) e
 	if err := greet(reader, writer); err != nil {
 		return err
 	}
+	var request sftp.Packet // one buffer for all: what outlives a request is copied out of it
 	for ctx.Err() == nil {
 		if !whole(reader) { // whoever waits for the answers gets them before this waits for requests
 			if err := writer.Flush(); err != nil {
 				return err
 			}
 		}
-		p, err := sftp.ReadPacket(reader)
+		p, err := sftp.ReadPacketInto(reader, request)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -68,8 +70,11 @@ func Serve(ctx context.Context, directory string, in io.Reader, out io.Writer) e
 		if ctx.Err() != nil {
 			break
 		}
-		if err := sftp.WritePacket(writer, s.answer(p)); err != nil {
+		if err := s.answer(writer, p); err != nil {
 			return err
+		}
+		if request = p; cap(request) > 2*packetAtMost { // the largest that anybody has to send
+			request = nil
 		}
 	}
 	return ctx.Err()
@@ -109,12 +114,17 @@ func greet(r io.Reader, w *bufio.Writer) error {
 }
 
 // answer carries out one request.
-func (s *session) answer(p sftp.Packet) sftp.Packet {
+func (s *session) answer(w *bufio.Writer, p sftp.Packet) error {
 	kind, body, err := s.carryOut(p)
 	if kind == 0 || err != nil {
-		return status(p.ID(), err)
+		return sftp.WritePacket(w, status(p.ID(), err))
 	}
-	return sftp.NewPacket(kind, p.ID(), body)
+	head := binary.BigEndian.AppendUint32(make([]byte, 0, 9), uint32(5+len(body)))
+	if _, err := w.Write(binary.BigEndian.AppendUint32(append(head, kind), p.ID())); err != nil {
+		return err
+	}
+	_, err = w.Write(body)
+	return err
 }
 
 // carryOut returns the answer's kind and body; 0 stands for a status, which the error tells.
