@@ -60,7 +60,9 @@ func status(id uint32, err error) sftp.Packet {
 		switch errno {
 		case unix.ENOENT, unix.ENOTDIR, unix.EBADF, unix.ELOOP:
 			code = sftp.NoSuchFile
-		case unix.EPERM, unix.EACCES, unix.EFAULT, unix.EXDEV: // EXDEV: it would lead out of the share, or into a mount below it
+		case unix.EXDEV: // it would lead out of the share, or into a mount below it
+			return sftp.StatusPacket(id, sftp.PermissionDenied, "not in the share")
+		case unix.EPERM, unix.EACCES, unix.EFAULT:
 			code = sftp.PermissionDenied
 		case unix.ENAMETOOLONG, unix.EINVAL:
 			code = sftp.BadMessage
