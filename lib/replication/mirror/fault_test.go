@@ -174,7 +174,7 @@ func TestUnreadableShareDeletesNothing(t *testing.T) {
 	})
 }
 
-// mountStoppable is mountSSHFS, and returns the process id of the sftp-server.
+// mountStoppable is mountSSHFS, and returns the process id of its server.
 func mountStoppable(t *testing.T, dir string) (mount string, server func() int) {
 	t.Helper()
 	pidFile := filepath.Join(t.TempDir(), "pid")

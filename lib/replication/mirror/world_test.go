@@ -142,13 +142,9 @@ func (w *world) dial(r *stream.Receiver) func(context.Context) (io.ReadWriteClos
 	}
 }
 
-// mountSSHFS mounts a directory by sshfs, with an sftp-server of this machine on the other end of a pipe instead of ssh.
+// mountSSHFS mounts a directory by sshfs, with a server of this process's own program on the other end of a pipe instead of ssh.
 func mountSSHFS(t *testing.T, dir string) string {
 	t.Helper()
-	const server = "/usr/lib/openssh/sftp-server"
-	if _, err := os.Stat(server); err != nil {
-		t.Skip("needs sftp-server: ", err)
-	}
 	if _, err := os.Stat("/dev/fuse"); err != nil {
 		t.Skip("needs FUSE: ", err)
 	}
@@ -156,13 +152,18 @@ func mountSSHFS(t *testing.T, dir string) string {
 		t.Skip("needs sshfs: ", err)
 	}
 	mount, script := t.TempDir(), filepath.Join(t.TempDir(), "server")
-	must(t, os.WriteFile(script, []byte("#!/bin/sh\ntest -z \"$HAFS_TEST_PID_FILE\" || echo $$ > \"$HAFS_TEST_PID_FILE\"\nexec "+server+"\n"), 0o755))
+	must(t, os.WriteFile(script, []byte("#!/bin/sh\ntest -z \"$HAFS_TEST_PID_FILE\" || echo $$ > \"$HAFS_TEST_PID_FILE\"\n"+serve(dir)), 0o755))
 	out, err := sshfs(script, dir, mount)
 	if err != nil {
 		t.Skipf("sshfs does not mount here: %v: %s", err, out)
 	}
 	t.Cleanup(func() { _ = exec.Command("fusermount3", "-u", "-z", mount).Run() })
 	return mount
+}
+
+// serve is the command of a shell that becomes a server of a directory.
+func serve(dir string) string {
+	return "HAFS_TEST_SFTP_DIRECTORY=" + dir + " exec " + os.Args[0] + "\n"
 }
 
 func sshfs(script, dir, mount string) ([]byte, error) {
@@ -174,7 +175,7 @@ func sshfs(script, dir, mount string) ([]byte, error) {
 func remountSSHFS(t *testing.T, dir, mount string) {
 	t.Helper()
 	script := filepath.Join(t.TempDir(), "server")
-	must(t, os.WriteFile(script, []byte("#!/bin/sh\nexec /usr/lib/openssh/sftp-server\n"), 0o755))
+	must(t, os.WriteFile(script, []byte("#!/bin/sh\n"+serve(dir)), 0o755))
 	out, err := sshfs(script, dir, mount)
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
