@@ -75,7 +75,7 @@ func take(trash *Root, below string, from *Dir, name string, now time.Time) erro
 			return nil
 		case errors.Is(err, unix.EEXIST), errors.Is(err, unix.ENOTDIR): // something of that name came here before
 			continue
-		case Full(err):
+		case Full(err), errors.Is(err, unix.ENAMETOOLONG): // its path is longer in the trash
 			return from.RemoveTree(name)
 		}
 		return from.fail("trash", name, err)

@@ -1,5 +1,6 @@
 // Package tree is an opened directory that nothing leaves: every path is resolved by the kernel below it and through no
-// symbolic link at all, not even one that stays inside (lib/host/beneath).
+// symbolic link at all, not even one that stays inside (openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS; os.Root would follow
+// links inside, and through FUSE opens every directory on the way, a round trip each).
 //
 // It promises that names are what the kernel returned and that writes are whole: a file appears under its name with content, owner,
 // mode and time, or not at all. It does not decide what should be written (package mirror).
@@ -15,7 +16,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"hafs/lib/host/beneath"
 	"hafs/lib/replication/change"
 )
 
@@ -112,12 +112,16 @@ type Dir struct {
 
 // Dir opens a directory without reading it.
 func (r *Root) Dir(path string) (*Dir, error) {
-	fd, err := beneath.Open(r.fd(), path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0, beneath.Anywhere)
+	how := unix.OpenHow{
+		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
+		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
+	}
+	fd, err := openat2(r.fd(), path, &how)
 	if err == unix.ELOOP { // a symbolic link on the way: for whoever asks there is no such directory
 		err = unix.ENOTDIR
 	}
-	if err == unix.EXDEV { // it was moved out of the root on the way
-		err = unix.ENOENT
+	if err == unix.EXDEV {
+		err = r.outside(path, how)
 	}
 	if err != nil {
 		return nil, r.fail("open directory", path, err)
@@ -197,16 +201,13 @@ func (r *Root) statRoot() (*change.Entry, error) {
 
 // Lstat is what has a name in the directory; nil, without an error, if that is nothing.
 func (d *Dir) Lstat(name string) (*change.Entry, error) {
-	var st unix.Stat_t
-	now := time.Now()
-	err := retry(func() error { return unix.Fstatat(d.fd, name, &st, unix.AT_SYMLINK_NOFOLLOW) })
+	e, err := d.stat(name)
 	if Absent(err) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, d.fail("stat", name, err)
 	}
-	e := entry(&st, now)
 	if e.Kind == change.Symlink {
 		e.Target, err = d.readlink(name)
 		switch {
