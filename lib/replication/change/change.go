@@ -35,10 +35,21 @@ type Change struct {
 }
 
 const (
-	maxNameBytes = 255  // NAME_MAX
-	maxPathBytes = 4095 // PATH_MAX without its final zero
+	maxNameBytes = 255 // NAME_MAX
 	maxIDBytes   = 64
 )
+
+// MaxPathBytes is the longest path that can be named at once: PATH_MAX without its final zero. A directory may hold longer ones, which its user reaches step by
+// step.
+const MaxPathBytes = 4095
+
+// Shortened is the directory nearest above a path that is not too long.
+func Shortened(path string) string {
+	for len(path) > MaxPathBytes {
+		path, _ = Split(path)
+	}
+	return path
+}
 
 // String is the line without its end.
 func (c Change) String() string {
@@ -86,8 +97,8 @@ func CheckPath(path string) error {
 		return errors.New("the path is empty")
 	case path[0] == '/':
 		return errors.New("the path is absolute")
-	case len(path) > maxPathBytes:
-		return fmt.Errorf("the path is longer than %d bytes", maxPathBytes)
+	case len(path) > MaxPathBytes:
+		return fmt.Errorf("the path is longer than %d bytes", MaxPathBytes)
 	case strings.IndexByte(path, 0) >= 0:
 		return errors.New("the path contains a zero byte")
 	}

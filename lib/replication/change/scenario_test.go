@@ -63,8 +63,8 @@ func TestLimitsOfNames(t *testing.T) {
 	}{
 		{name, true},
 		{name + "n", false},
-		{strings.Repeat("n/", maxPathBytes/2) + "n", true},
-		{strings.Repeat("n/", maxPathBytes/2) + "nn", false},
+		{strings.Repeat("n/", MaxPathBytes/2) + "n", true},
+		{strings.Repeat("n/", MaxPathBytes/2) + "nn", false},
 	} {
 		if err := CheckPath(c.path); (err == nil) != c.good {
 			t.Errorf("%d bytes: %v", len(c.path), err)

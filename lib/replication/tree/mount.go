@@ -29,35 +29,43 @@ func openat2(below int, path string, how *unix.OpenHow) (fd int, err error) {
 	return fd, err
 }
 
-// outside tells a mount from a directory that was moved out of the root while it was being opened: for both the kernel says EXDEV.
-func (r *Root) outside(path string, how unix.OpenHow) error {
+// Crossed tells, when the kernel refused to open a path below a directory with EXDEV, what stands in the way: a mount (ErrMount), or a rename that moved
+// something out of the directory just then: ENOENT, or nil if it is back and the path may be tried again.
+func Crossed(below int, path string, how unix.OpenHow) error {
 	how.Resolve &^= unix.RESOLVE_NO_XDEV
-	fd, err := openat2(r.fd(), path, &how)
-	switch err {
-	case nil:
-		unix.Close(fd)
-	case unix.EXDEV:
+	how.Flags = how.Flags&^unix.O_NONBLOCK | unix.O_PATH
+	fd, err := openat2(below, path, &how)
+	switch {
+	case err == unix.EXDEV || Absent(err) || err == unix.ELOOP:
 		return unix.ENOENT
-	case unix.ENOENT, unix.ENOTDIR, unix.ELOOP: // below a mount, or gone by now
-		return r.beneath(path)
-	}
-	return ErrMount // also a user's own mount, which nobody else may look into
-}
-
-// beneath is ErrMount if a directory on the way to a path is a mount.
-func (r *Root) beneath(path string) error {
-	how := unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
-	}
-	fd, err := openat2(r.fd(), path, &how)
-	if err == nil {
-		unix.Close(fd)
-	}
-	if err == unix.EXDEV {
+	case err != nil: // a user's own mount, which nobody else may look into
 		return ErrMount
 	}
-	return unix.ENOENT
+	defer unix.Close(fd)
+	if mountID(fd) == mountID(below) {
+		return nil
+	}
+	return ErrMount
+}
+
+// crossed is Crossed below the root. What is not there because something is mounted above it is not told as absent.
+func (r *Root) crossed(path string, how unix.OpenHow) error {
+	err := Crossed(r.fd(), path, how)
+	for err == unix.ENOENT && path != "." {
+		if path, _ = change.Split(path); Crossed(r.fd(), path, how) == ErrMount {
+			return ErrMount
+		}
+	}
+	return err
+}
+
+// mountID is the number of the mount that a descriptor was opened through; 0 from a kernel that does not tell.
+func mountID(fd int) uint64 {
+	var x unix.Statx_t
+	if unix.Statx(fd, "", unix.AT_EMPTY_PATH, unix.STATX_MNT_ID, &x) != nil {
+		return 0
+	}
+	return x.Mnt_id
 }
 
 // stat is that of what has a name in the directory. It costs no more than fstatat(2), and tells mounts.

@@ -117,11 +117,13 @@ func (r *Root) Dir(path string) (*Dir, error) {
 		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
 	}
 	fd, err := openat2(r.fd(), path, &how)
+	for err == unix.EXDEV {
+		if err = r.crossed(path, how); err == nil {
+			fd, err = openat2(r.fd(), path, &how)
+		}
+	}
 	if err == unix.ELOOP { // a symbolic link on the way: for whoever asks there is no such directory
 		err = unix.ENOTDIR
-	}
-	if err == unix.EXDEV {
-		err = r.outside(path, how)
 	}
 	if err != nil {
 		return nil, r.fail("open directory", path, err)

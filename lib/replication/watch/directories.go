@@ -29,12 +29,15 @@ type directories struct {
 	came map[*node]struct{}
 	// dying are watches that were taken away, until the kernel says that no more events of them are on their way: their numbers may be given out again.
 	dying map[int32]int
+	// skips are directories that cannot be watched, each true unless it is being tried again; tell, when set, is told of each once.
+	skips map[skipped]bool
+	tell  func(path string, why error)
 }
 
 func newDirectories(root *tree.Root, kernel Kernel, report func(change.Change), turn func()) *directories {
 	return &directories{
 		nodes: newNodes(), root: root, kernel: kernel, report: report, turn: turn,
-		buffer: make([]byte, 64<<10), unsure: map[*node]struct{}{}, dying: map[int32]int{},
+		buffer: make([]byte, 64<<10), unsure: map[*node]struct{}{}, dying: map[int32]int{}, skips: map[skipped]bool{},
 	}
 }
 
@@ -93,6 +96,10 @@ func (d *directories) open(n *node) (int, error) {
 		return -1, nil
 	}
 	fd, err := openDirectory(d.root.Descriptor(), path)
+	if costsOne(err) && n != d.top {
+		d.skip(n.parent, n.name, err)
+		return -1, nil
+	}
 	if err != nil {
 		return -1, err
 	}
@@ -105,6 +112,10 @@ func (d *directories) open(n *node) (int, error) {
 		unix.Close(fd)
 		if tree.Absent(err) {
 			d.unsure[n] = struct{}{}
+			return -1, nil
+		}
+		if costsOne(err) && n != d.top {
+			d.skip(n.parent, n.name, err)
 			return -1, nil
 		}
 		return -1, err
@@ -146,6 +157,10 @@ func (d *directories) placeAt(dir int, parent *node, name string, aloud bool) (f
 		return false, nil
 	}
 	fd, err := openDirectory(dir, name)
+	if costsOne(err) {
+		d.skip(parent, name, err)
+		fd, err = -1, nil
+	}
 	if err != nil {
 		return false, err
 	}
@@ -154,7 +169,10 @@ func (d *directories) placeAt(dir int, parent *node, name string, aloud bool) (f
 	if fd >= 0 {
 		defer unix.Close(fd)
 		// Watched first and listed then: what appears in between is seen twice rather than never.
-		if wd, err = d.watch(fd, false); err != nil && !tree.Absent(err) {
+		wd, err = d.watch(fd, false)
+		if costsOne(err) && !tree.Absent(err) {
+			d.skip(parent, name, err)
+		} else if err != nil && !tree.Absent(err) {
 			return false, err
 		}
 	}

@@ -16,6 +16,10 @@ func (d *directories) listed(from int64) *roster {
 // fill watches everything below a directory that is new.
 func (d *directories) fill(n *node, fd int) error {
 	below, err := d.list(fd)
+	if costsOne(err) && n != d.top {
+		d.unlisted(n, err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -30,6 +34,12 @@ func (d *directories) fill(n *node, fd int) error {
 	return nil
 }
 
+// unlisted leaves out what is below a directory that cannot be listed, until it can be.
+func (d *directories) unlisted(n *node, why error) {
+	d.unsure[n] = struct{}{}
+	d.skip(n.parent, n.name, why)
+}
+
 // remember lists the files of a directory that had no directories until now.
 func (d *directories) remember(dir int, n *node) error {
 	if n.files != nil {
@@ -37,11 +47,16 @@ func (d *directories) remember(dir int, n *node) error {
 	}
 	from := now().Wall
 	fd, err := openDirectory(dir, ".")
+	if costsOne(err) { // it stays unknown
+		return nil
+	}
 	if err != nil || fd < 0 {
 		return err
 	}
 	defer unix.Close(fd)
-	if _, err := d.list(fd); err != nil {
+	if _, err := d.list(fd); costsOne(err) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	n.files = d.listed(from)
@@ -71,7 +86,9 @@ func (d *directories) relist() error {
 			_, err = d.reconcile(n, fd, below)
 		}
 		unix.Close(fd)
-		if err != nil {
+		if costsOne(err) && n != d.top {
+			d.unlisted(n, err)
+		} else if err != nil {
 			return err
 		}
 	}

@@ -29,6 +29,9 @@ func (w *Watcher) oneQueue(ctx context.Context, first bool) (lost, err error) {
 	defer kernel.Close()
 	w.turn()
 	dirs := newDirectories(w.Root, kernel, w.add, w.turn)
+	dirs.tell = func(path string, why error) {
+		w.Log.Warn().Str("path", path).Err(why).Msg("not watched: what happens below it is not seen")
+	}
 	if err := dirs.build(); err != nil {
 		return nil, fmt.Errorf("watch %s: %w", w.Share, err)
 	}
@@ -51,6 +54,9 @@ func (w *Watcher) oneQueue(ctx context.Context, first bool) (lost, err error) {
 				return nil, fmt.Errorf("%w: %w", ErrGone, err)
 			}
 			dirs.sweep(dirs.unwatch)
+			if err := dirs.retry(); err != nil {
+				return nil, fmt.Errorf("watch %s: %w", w.Share, err)
+			}
 			w.checkWatches(len(dirs.known))
 		case <-kernel.Waiting():
 			batch, err := kernel.Take()

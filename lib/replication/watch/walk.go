@@ -76,6 +76,10 @@ func (w *walk) visit(n *node, fd int) error {
 		return err
 	}
 	below, err := w.list(fd)
+	if costsOne(err) && n != w.top {
+		w.unlisted(n, err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -105,6 +109,9 @@ func (w *walk) visit(n *node, fd int) error {
 
 func (w *walk) child(c *node, dir int) error {
 	fd, err := openDirectory(dir, c.name)
+	if costsOne(err) { // its directory is listed again after the walk
+		fd, err = -1, nil
+	}
 	if err != nil {
 		return err
 	}
@@ -114,7 +121,7 @@ func (w *walk) child(c *node, dir int) error {
 	}
 	defer unix.Close(fd)
 	wd, err := w.watch(fd, false)
-	if err != nil && !tree.Absent(err) {
+	if err != nil && !tree.Absent(err) && !costsOne(err) {
 		return err
 	}
 	if err == nil && wd == c.wd {
@@ -135,6 +142,10 @@ func (w *walk) files(fd int, path string) error {
 		var st unix.Stat_t
 		err := unix.Fstatat(fd, name, &st, unix.AT_SYMLINK_NOFOLLOW)
 		if err == unix.ENOENT {
+			continue
+		}
+		if costsOne(err) {
+			w.look(change.Join(path, name))
 			continue
 		}
 		if err != nil {

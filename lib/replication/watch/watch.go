@@ -96,6 +96,9 @@ func (w *Watcher) Run(ctx context.Context, out func([]change.Change) error) erro
 }
 
 func (w *Watcher) add(c change.Change) {
+	if c.Kind != change.Barrier && len(c.Path) > change.MaxPathBytes { // it cannot be named; whoever compares the directory above finds out
+		c = change.Change{Kind: change.Rescan, Path: change.Shortened(c.Path)}
+	}
 	w.mu.Lock()
 	w.number++
 	collapsed := w.pending.Add(w.number, c)
