@@ -136,6 +136,9 @@ func (s *serving) below(a *answer, dir string, l Listing, left *int64) error {
 			continue
 		}
 		path := change.Join(dir, name)
+		if len(path) > change.MaxPathBytes { // it can neither be told nor be asked for; the share has none of these
+			continue
+		}
 		passed, into := Passed(path, l.After)
 		if passed && !into {
 			continue

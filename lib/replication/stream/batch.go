@@ -40,6 +40,7 @@ func (b *Batch) listen() error {
 			switch {
 			case ok && f.kind == kindFull:
 				b.session.full = true
+			case ok && f.kind == kindBusy:
 			case ok && f.kind == kindRefusal:
 				return b.session.fail(Refusal{refusalText(f.body)})
 			case ok:
@@ -55,6 +56,9 @@ func (b *Batch) listen() error {
 
 // InPlace says whether the receiver can change a file where it is.
 func (b *Batch) InPlace() bool { return b.session.welcome.Version >= 3 }
+
+// Names says whether the receiver tells which steps its problems are of.
+func (b *Batch) Names() bool { return b.session.welcome.Version >= 4 }
 
 // Full says whether the receiver has said that it has no room.
 func (b *Batch) Full() bool { return b.session.full }
@@ -91,7 +95,7 @@ func (b *Batch) End(p *Position) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	r, err := cutResult(f.body)
+	r, err := cutResult(f.body, b.session.welcome.Version)
 	if err != nil {
 		return Result{}, b.session.fail(err)
 	}

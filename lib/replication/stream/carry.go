@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"hafs/lib/replication/change"
 	"hafs/lib/replication/tree"
 )
@@ -31,6 +33,7 @@ type carrying struct {
 	result Result
 	broken map[string]bool // files that could not be written, as far as they have further names: those are not made
 	lost   bool            // the file system does not answer: do nothing more
+	moved  time.Time       // when a frame or a step was dealt with last
 	told   bool            // that there is no room
 }
 
@@ -54,11 +57,14 @@ func (s *serving) batch(body []byte) error {
 			s.unsynced.add(b.paths)
 		}
 	}()
+	b.moves()
+	defer b.busy()()
 	for {
 		f, err := s.next()
 		if err == io.EOF {
 			err = &lostStream{io.ErrUnexpectedEOF}
 		}
+		b.moves()
 		if err == nil {
 			err = b.mayGoOn()
 		}
@@ -115,7 +121,7 @@ func (b *carrying) end(body []byte) error {
 			return fmt.Errorf("note the position: %w", err)
 		}
 	}
-	return b.reply(kindResult, appendResult(nil, b.result))
+	return b.reply(kindResult, appendResult(nil, b.result, b.hello.Version))
 }
 
 // step does one step. Its error ends the session; that the step failed is part of the result.
@@ -147,6 +153,7 @@ func (b *carrying) step(op Op, body []byte) error {
 		b.done.Go(func() {
 			defer func() { <-b.places }()
 			b.failed(number, s, b.write(s))
+			b.moves()
 		})
 		return b.tell()
 	}
@@ -204,7 +211,7 @@ func (b *carrying) failed(number int, s Step, err error) {
 		b.result.Full = true
 		b.makeRoom()
 	}
-	b.lost = b.lost || tree.Lost(err)
+	b.lost = b.lost || tree.Lost(err) && !errors.Is(err, unix.EIO) // of a disk that is one file's
 }
 
 // carry does the steps that need no content.

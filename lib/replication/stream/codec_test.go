@@ -35,7 +35,7 @@ func decode(k kind, body []byte) (any, error) {
 	case k == kindEnd:
 		return cutPosition(body)
 	case k == kindResult:
-		return cutResult(body)
+		return cutResult(body, Version)
 	case k >= kindStep:
 		s, err := cutStep(body)
 		if err == nil {
@@ -70,7 +70,7 @@ func encode(k kind, message any) []byte {
 	case *Position:
 		return appendPosition(nil, m)
 	case Result:
-		return appendResult(nil, m)
+		return appendResult(nil, m, Version)
 	case Step:
 		return append(appendStep(nil, m), m.Data...)
 	case *change.Entry:
@@ -96,7 +96,7 @@ func messages() map[kind][]any {
 			{Path: "c", Problem: &Problem{"no", 5}}, {Path: ".", Entry: &change.Entry{Kind: change.Special}}, {Path: "e", Entry: told},
 		}},
 		kindEnd:                          {(*Position)(nil), &Position{3, 1 << 60, true}},
-		kindResult:                       {Result{}, Result{Count: 30, Problems: []Problem{{"a", 0}, {"b", 28}}, Full: true, Failed: map[int]bool{0: true, 77: true}}},
+		kindResult:                       {Result{}, Result{Count: 30, Problems: []Problem{{"a", 0}, {"b", 28}}, Of: []int{0, 77}, Full: true, Failed: map[int]bool{0: true, 77: true}}},
 		kindStep + kind(OpWrite):         {Step{Path: "a/b", Aside: true, Entry: file, Data: []byte("content")}},
 		kindStep + kind(OpWriteLarge):    {Step{Path: "a/b", Blocks: true, Entry: file}, Step{Path: "a/b", Blocks: true, InPlace: true, Entry: file, Old: file}},
 		kindStep + kind(OpMakeDirectory): {Step{Path: "d", Entry: directory}},
@@ -163,13 +163,13 @@ func TestAnotherVersionIsNamed(t *testing.T) {
 	}
 	for _, versions := range [][2]byte{{9, 9}, {1, 1}} {
 		body[1], body[3] = versions[0], versions[1]
-		want := fmt.Sprintf("the sender speaks versions %d to %d of the stream, the receiver 2 to 3", versions[1], versions[0])
+		want := fmt.Sprintf("the sender speaks versions %d to %d of the stream, the receiver 2 to 4", versions[1], versions[0])
 		if _, err := cutHello(body); err == nil || err.Error() != want {
 			t.Errorf("got %v", err)
 		}
 	}
 	body = appendWelcome(nil, Welcome{Version: 9, Cluster: "lab"})
-	if _, err := cutWelcome(body); err == nil || err.Error() != "the receiver speaks version 9 of the stream, the sender 2 to 3" {
+	if _, err := cutWelcome(body); err == nil || err.Error() != "the receiver speaks version 9 of the stream, the sender 2 to 4" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -23,7 +23,7 @@ import (
 // Version is the newest version of the protocol that is spoken here, Oldest the oldest. Both sides speak the newest that both know, so that servers
 // can be upgraded one after the other.
 const (
-	Version = 3 // files may be changed in place
+	Version = 4 // problems name their steps, and a receiver that works on says so; from 3 on files may be changed in place
 	Oldest  = 2
 )
 
@@ -54,6 +54,9 @@ const (
 	kindGiveUp                  // sender: the file cannot be read
 	kindStep                    // sender: this and what follows are steps: kindStep + Op
 )
+
+// kindBusy is the receiver's, from version 4 on: it still carries out what was sent. It comes while the result is waited for, and says nothing else.
+const kindBusy kind = 0x40
 
 // maxBody bounds a frame, so that a damaged length cannot demand any amount of memory.
 const maxBody = 1 << 20

@@ -90,7 +90,7 @@ func TestGreetingsThatAreRefused(t *testing.T) {
 	future := appendHello(nil, hello)
 	future[1], future[3] = 9, 9
 	for _, c := range []struct{ frame, reason string }{
-		{string(appendFrame(nil, kindHello, future)), "the sender speaks versions 9 to 9 of the stream, the receiver 2 to 3"},
+		{string(appendFrame(nil, kindHello, future)), "the sender speaks versions 9 to 9 of the stream, the receiver 2 to 4"},
 		{string(appendFrame(nil, kindHello, appendHello(nil, foreign))), `the share is of cluster "other", the replica of "test"`},
 		{string(appendFrame(nil, kindHello, appendHello(nil, other))), `the replica's marker says "cluster: test\n", the share's "cluster: other\n"`},
 		{string(appendFrame(nil, kindHello, appendHello(nil, unmarked))), "the share has no marker"},
@@ -113,7 +113,7 @@ func TestGreetingsThatAreRefused(t *testing.T) {
 func TestReceiverOfAnotherVersionOrCluster(t *testing.T) {
 	newer := appendWelcome(nil, Welcome{Version: 9, Cluster: "test"})
 	for reason, welcome := range map[string][]byte{
-		"the receiver speaks version 9 of the stream, the sender 2 to 3": newer,
+		"the receiver speaks version 9 of the stream, the sender 2 to 4": newer,
 		`the replica is of cluster "other", the share of "test"`:         appendWelcome(nil, Welcome{Version: Version, Cluster: "other"}),
 	} {
 		here, there := net.Pipe()

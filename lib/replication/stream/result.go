@@ -10,12 +10,14 @@ import (
 type Result struct {
 	Count    int          // of problems
 	Problems []Problem    // the first of them
+	Of       []int        // the steps that these are of, one beyond the last step for what concerns all; nil: a receiver of an old version does not say
 	Full     bool         // there was no room
 	Failed   map[int]bool // numbers of the steps that were not done; nil with problems: too many to tell, any may be
 }
 
 const (
-	maxProblems = 16
+	maxProblems = 128
+	oldProblems = 16 // before version 4
 	maxFailed   = 50_000
 )
 
@@ -52,7 +54,7 @@ func (r *Result) fail(step int, err error) {
 	}
 	r.Count++
 	if len(r.Problems) < maxProblems {
-		r.Problems = append(r.Problems, problem(err))
+		r.Problems, r.Of = append(r.Problems, problem(err)), append(r.Of, step)
 	}
 }
 
@@ -62,11 +64,17 @@ func problem(err error) Problem {
 	return Problem{err.Error(), errno}
 }
 
-func appendResult(b []byte, r Result) []byte {
+func appendResult(b []byte, r Result, version uint16) []byte {
+	if version < 4 {
+		r.Problems, r.Of = r.Problems[:min(len(r.Problems), oldProblems)], nil
+	}
 	b = binary.BigEndian.AppendUint32(appendBool(b, r.Full), uint32(r.Count))
 	b = append(b, byte(len(r.Problems)))
-	for _, p := range r.Problems {
+	for i, p := range r.Problems {
 		b = appendProblem(b, p)
+		if version >= 4 {
+			b = binary.BigEndian.AppendUint32(b, uint32(r.Of[i]))
+		}
 	}
 	b = appendBool(b, r.Failed != nil)
 	for step := range r.Failed {
@@ -75,11 +83,14 @@ func appendResult(b []byte, r Result) []byte {
 	return b
 }
 
-func cutResult(body []byte) (Result, error) {
+func cutResult(body []byte, version uint16) (Result, error) {
 	c := cutter{rest: body}
 	r := Result{Full: c.bool(), Count: int(c.uint32())}
 	for n := c.uint8(); n > 0 && c.err == nil; n-- {
 		r.Problems = append(r.Problems, c.problem())
+		if version >= 4 {
+			r.Of = append(r.Of, int(c.uint32()))
+		}
 	}
 	if len(r.Problems) > min(r.Count, maxProblems) {
 		c.fail("%d problems, of %d", len(r.Problems), r.Count)

@@ -66,6 +66,7 @@ type serving struct {
 	partial bool          // it is what arrived of it
 	names   Names         // of the directory that was listed last
 	ctx     context.Context
+	writing sync.Mutex // of out: that the receiver is busy is said from aside
 }
 
 // Serve serves one sender, whose name was proved by whoever handed the stream over, until the stream or the context ends. A session that is still there is ended first: what is left of it in the
@@ -308,6 +309,8 @@ func (s *serving) passed(paths []string) error {
 }
 
 func (s *serving) send(k kind, body ...[]byte) error {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	if _, err := s.out.Write(appendFrame(nil, k, body...)); err != nil {
 		return &lostStream{err}
 	}
@@ -315,10 +318,13 @@ func (s *serving) send(k kind, body ...[]byte) error {
 }
 
 func (s *serving) reply(k kind, body ...[]byte) error {
-	if err := s.send(k, body...); err != nil {
-		return err
+	err := s.send(k, body...)
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if err == nil {
+		err = s.out.Flush()
 	}
-	if err := s.out.Flush(); err != nil {
+	if err != nil {
 		return &lostStream{err}
 	}
 	return nil

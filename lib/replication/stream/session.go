@@ -185,6 +185,7 @@ func (s *Session) answer(want kind) (frame, error) {
 			_ = s.fail(Refusal{refusalText(f.body)})
 		case f.kind == kindFull: // it comes before a result
 			s.full = true
+		case f.kind == kindBusy: // its coming is all it says
 		default:
 			_ = s.fail(fmt.Errorf("%w: kind %d instead of %d", ErrFrame, f.kind, want))
 		}
