@@ -80,7 +80,7 @@ func (d *Dir) stat(name string) (*change.Entry, error) {
 			return nil, ErrMount
 		}
 	}
-	if err == nil && mountRoot(&x) {
+	if err == nil && name != "." && mountRoot(&x) { // the share itself may be one
 		err = ErrMount
 	}
 	if err != nil {

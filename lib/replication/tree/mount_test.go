@@ -60,6 +60,29 @@ func TestMountsAreNotCrossed(t *testing.T) {
 	}
 }
 
+func TestTheRootMayBeAMount(t *testing.T) {
+	dir := t.TempDir()
+	mounted(t, "t", dir, "tmpfs", 0)
+	if err := os.Mkdir(filepath.Join(dir, "d"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	r, err := Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	d, err := r.Dir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, name := range []string{".", "d"} {
+		if e, err := d.Lstat(name); err != nil || e == nil {
+			t.Errorf("%s: %v, %v", name, e, err)
+		}
+	}
+}
+
 func TestAMountOverAFileIsSeen(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "f")
