@@ -84,7 +84,7 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 	sent, err := s.make(ctx, g, waited, position)
 	c.Sent += sent
 	if again := (vanishedName{}); errors.As(err, &again) {
-		if err = s.apply(ctx, again.looks()); err == nil && position != nil {
+		if err = s.apply(ctx, again.looks()); err == nil && position != nil && (s.lacks == nil || !s.lacks.missing()) {
 			_, err = s.send(nil, s.durable(waited), position)
 		}
 	}
@@ -102,6 +102,9 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 	}
 	s.journal.retain()
 	s.Deletes.end()
+	if s.lacks != nil {
+		s.lacks.compared(c.Began)
+	}
 	s.compared, c.Done = true, true
 	return nil
 }
@@ -144,7 +147,7 @@ func (g *far) part(ctx context.Context, c *Comparison, limits Parts) (last bool,
 			p.Rewrite = c.contentDiffers(g, o, f)
 		}
 		g.judge(p, false)
-	}, g.problem)
+	}, g.unknown)
 	if cutAt := g.bound(limits); cutAt != "" {
 		end = cutAt
 	}
@@ -166,7 +169,7 @@ func (g *far) part(ctx context.Context, c *Comparison, limits Parts) (last bool,
 
 // walkPart lists the share from where the comparison is, up to a path and not more than a part may have. cut: it ended before that.
 func walkPart(ctx context.Context, g *far, c *Comparison, end string, limit int) (ours []listed, cut bool) {
-	for o := range walkOn(ctx, g.share, c.after, c.names, g.problem) {
+	for o := range walkOn(ctx, g.share, c.after, c.names, g.troubles()) {
 		if end != "" && stream.Compare(o.path, end) > 0 {
 			return ours, false
 		}

@@ -2,7 +2,10 @@ package mirror
 
 import (
 	"context"
+	"fmt"
 	"iter"
+
+	"golang.org/x/sys/unix"
 
 	"hafs/lib/replication/change"
 	"hafs/lib/replication/stream"
@@ -43,8 +46,11 @@ func (g *far) looks(paths []string) error {
 			continue
 		}
 		e, err := g.share.Lstat(path)
+		if err == nil && len(path) > change.MaxPathBytes {
+			err = tooLong(parent(path))
+		}
 		if err != nil {
-			g.problem(parent(path), err)
+			g.unreadable(path, err)
 			continue
 		}
 		_, above := wanted[path]
@@ -63,7 +69,7 @@ func (g *far) looks(paths []string) error {
 				break // and so is what is above it
 			}
 			if sources[dir], err = g.share.Lstat(dir); err != nil {
-				g.problem(parent(dir), err)
+				g.unreadable(dir, err)
 				break
 			}
 			if e := sources[dir]; isDirectory(e) && g.journal.knows(dir, e) {
@@ -84,7 +90,7 @@ func (g *far) looks(paths []string) error {
 		p := Pair{Path: f.Path, Source: sources[f.Path], Replica: f.Entry}
 		switch {
 		case f.Problem != nil:
-			g.problem(parent(f.Path), f.Err())
+			g.unknown(f.Path, f.Err())
 		case wanted[f.Path] || !isDirectory(p.Source) || !isDirectory(p.Replica):
 			g.judge(p, true)
 		}
@@ -98,15 +104,15 @@ func isDirectory(e *change.Entry) bool { return e != nil && e.Kind == change.Dir
 func (g *far) scan(ctx context.Context, dir string) error {
 	e, err := g.share.Lstat(dir)
 	if err != nil {
-		g.problem(dir, err)
+		g.unreadable(dir, err)
 	}
 	if err != nil || !isDirectory(e) {
 		return nil
 	}
 	var lost error
-	pairUp(walkShare(ctx, g.share, dir, g.problem), listing(g.session, stream.Listing{Directory: dir}, &lost), func(o listed, f stream.Found) {
+	pairUp(walkShare(ctx, g.share, dir, g.troubles()), listing(g.session, stream.Listing{Directory: dir}, &lost), func(o listed, f stream.Found) {
 		g.judge(Pair{Path: o.path, Source: o.entry, Replica: f.Entry}, false)
-	}, g.problem)
+	}, g.unknown)
 	return lost
 }
 
@@ -126,33 +132,46 @@ func listing(session *stream.Session, l stream.Listing, lost *error) iter.Seq[st
 }
 
 // walkShare lists everything below a directory in the order of stream.Compare. A directory that is not listed in full is told to problem.
-func walkShare(ctx context.Context, share *tree.Root, dir string, problem func(dir string, err error)) iter.Seq[listed] {
+func walkShare(ctx context.Context, share *tree.Root, dir string, t troubles) iter.Seq[listed] {
 	return func(yield func(listed) bool) {
-		w := walking{ctx: ctx, share: share, names: &stream.Names{}, problem: problem, yield: yield}
+		w := walking{ctx: ctx, share: share, names: &stream.Names{}, troubles: t, yield: yield}
 		w.below(dir)
 	}
 }
 
 // walkOn is walkShare from behind a path.
-func walkOn(ctx context.Context, share *tree.Root, after string, names *stream.Names, problem func(dir string, err error)) iter.Seq[listed] {
+func walkOn(ctx context.Context, share *tree.Root, after string, names *stream.Names, t troubles) iter.Seq[listed] {
 	return func(yield func(listed) bool) {
-		w := walking{ctx: ctx, share: share, after: after, names: names, problem: problem, yield: yield}
+		w := walking{ctx: ctx, share: share, after: after, names: names, troubles: t, yield: yield}
 		w.below(".")
 	}
 }
 
 type walking struct {
-	ctx     context.Context
-	share   *tree.Root
-	after   string
-	names   *stream.Names
-	problem func(dir string, err error)
-	yield   func(listed) bool
+	ctx   context.Context
+	share *tree.Root
+	after string
+	names *stream.Names
+	yield func(listed) bool
+	troubles
+}
+
+// troubles is what is told of what a walk cannot see: a directory that was not listed in full, and a name of which it is not known what it is.
+type troubles struct {
+	unlisted func(dir string, err error)
+	unseen   func(path string, err error)
+}
+
+func (g *gathering) troubles() troubles { return troubles{g.unlisted, g.unreadable} }
+
+// tooLong is the error of what is in a directory and has a path that nobody can name at once.
+func tooLong(dir string) error {
+	return fmt.Errorf("a path in %s... is longer than %d bytes: %w", dir[:min(len(dir), 100)], change.MaxPathBytes, unix.ENAMETOOLONG)
 }
 
 func (w *walking) below(dir string) bool {
 	if err := w.ctx.Err(); err != nil {
-		w.problem(dir, err)
+		w.unlisted(dir, err)
 		return false
 	}
 	d, err := w.share.Dir(dir)
@@ -163,7 +182,7 @@ func (w *walking) below(dir string) bool {
 	}
 	if err != nil {
 		if !tree.Absent(err) {
-			w.problem(dir, err)
+			w.unlisted(dir, err)
 		}
 		return true
 	}
@@ -172,13 +191,17 @@ func (w *walking) below(dir string) bool {
 			continue
 		}
 		path := change.Join(dir, name)
+		if len(path) > change.MaxPathBytes {
+			w.unlisted(dir, tooLong(dir))
+			continue
+		}
 		passed, into := stream.Passed(path, w.after)
 		if passed && !into {
 			continue
 		}
 		e, err := d.Lstat(name)
 		if err != nil {
-			w.problem(dir, err)
+			w.unseen(path, err)
 		}
 		if err != nil || e == nil {
 			continue

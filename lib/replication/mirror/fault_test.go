@@ -241,6 +241,9 @@ func TestFullReplica(t *testing.T) {
 		}
 		eventually(t, func() error {
 			s := w.status("small")
+			if w.kind == "stream" && len(s.Lacks) == 1 && s.Lacks[0].Path == "large" && s.State == Complete { // it costs that path
+				return nil
+			}
 			if s.State != Broken || !strings.HasPrefix(s.Error, "full: ") {
 				return fmt.Errorf("status: %+v", s)
 			}
@@ -249,13 +252,13 @@ func TestFullReplica(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(small, "fits")); err != nil {
 			t.Error("what fits was not written: ", err)
 		}
-		if a := w.mirror.Wait(Request{Timeout: 50 * time.Millisecond}); a.OK || len(a.Lagging) != 1 || !strings.Contains(a.Lagging[0], "small: broken") {
+		if a := w.mirror.Wait(Request{Timeout: 50 * time.Millisecond}); a.OK || len(a.Lagging) != 1 || !strings.Contains(a.Lagging[0], "small: broken") && !strings.Contains(a.Lagging[0], "lacks large: ") {
 			t.Errorf("the barrier says %+v", a)
 		}
 		w.sh("rm large")
 		eventually(t, func() error {
 			names, err := filepath.Glob(filepath.Join(small, ".hafs-tmp.*"))
-			if s := w.status("small"); s.State != Complete || len(names) > 0 || err != nil {
+			if s := w.status("small"); s.State != Complete || len(s.Lacks) > 0 || len(names) > 0 || err != nil {
 				return fmt.Errorf("strays %v, status %+v", names, s)
 			}
 			return nil

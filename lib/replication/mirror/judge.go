@@ -1,7 +1,10 @@
 package mirror
 
 import (
+	"fmt"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"hafs/lib/replication/change"
 	"hafs/lib/replication/tree"
@@ -21,6 +24,9 @@ type gathering struct {
 	pairs      []Pair
 	incomplete map[string]bool
 	problems   []error
+	lacking    map[string]failure // what costs only itself; nil: everything is a problem
+	looked     func(string) bool  // says of a path whether all that can be known of it was gathered; nil: of none
+	kept       map[string]bool    // paths of which it is not known what the share has there: the replica keeps what it has
 	racy       []racy
 	suspects   []string // files that something may have happened to, to be looked at once the replica's listing is read
 	all        bool     // this is part of a comparison of everything
@@ -60,6 +66,52 @@ func (g *gathering) problem(dir string, err error) {
 	g.problems = append(g.problems, err)
 }
 
+// unreadable notes that it cannot be told what the share has at a path.
+func (g *gathering) unreadable(path string, err error) {
+	if g.lacking == nil {
+		g.problem(parent(path), err)
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lacking[path], g.kept[path] = failure{OfShare, err, true}, true
+}
+
+// unlisted notes that a directory of the share was not read in full.
+func (g *gathering) unlisted(dir string, err error) {
+	if g.lacking == nil {
+		g.problem(dir, err)
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.lacking[dir], g.incomplete[dir] = failure{OfShare, err, true}, true
+}
+
+// unknown notes that it cannot be told what the replica has at a path.
+func (g *gathering) unknown(path string, err error) {
+	if g.lacking == nil {
+		g.incomplete[path] = true
+		g.problem(parent(path), err)
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, known := g.lacking[path]; !known {
+		g.lacking[path] = failure{OfReplica, err, true}
+	}
+}
+
+// unknownToReplica says whether it cannot be told what the replica has somewhere.
+func (g *gathering) unknownToReplica() bool {
+	for _, f := range g.lacking {
+		if f.side == OfReplica {
+			return true
+		}
+	}
+	return false
+}
+
 // untouched says whether a file is exactly what the replica was given last. Files with several names are always looked at: whether they are one
 // file on the replica shows only when all are seen together.
 func (g *gathering) untouched(path string, e *change.Entry) bool {
@@ -74,11 +126,19 @@ func (g *gathering) untouched(path string, e *change.Entry) bool {
 // judge adds what is known beyond the two entries, and keeps the pair if the plan may need it. event: something happened to this
 // very path, so that looking the same is not enough.
 func (g *gathering) judge(p Pair, event bool) {
+	if p.Source == nil && g.kept[p.Path] {
+		return
+	}
 	if p.Source != nil && p.Source.Kind == change.Special {
 		g.left(p.Path, "a FIFO, socket or device")
 	}
 	if p.Source != nil && !p.Source.Xattrs.Known() {
 		g.left(p.Path, change.ErrXattrs.Error())
+		if g.lacking != nil && p.Source.Kind != change.Directory {
+			g.mu.Lock()
+			g.lacking[p.Path] = failure{OfShare, fmt.Errorf("%w: %w", change.ErrXattrs, unix.E2BIG), false}
+			g.mu.Unlock()
+		}
 		if p.Source.Kind != change.Directory { // the replica keeps what it has; of a directory only these attributes stay as they are
 			return
 		}

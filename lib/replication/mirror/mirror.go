@@ -42,7 +42,9 @@ type Mirror struct {
 	// Newest, when set, is the generation of the newest record: changes do not settle by the replicas of an older one.
 	Newest func() uint64
 	// Drain, when set, lets no client change the share any more, and returns what lets them again, which must be called in any case.
-	Drain    func(context.Context) (open func(), err error)
+	Drain func(context.Context) (open func(), err error)
+	// Patience is how long a client's change waits for copies that do nothing; 0: for ever.
+	Patience time.Duration
 	Attempts int // failures in a row after which a replica is given up; 0: never
 	Log      zerolog.Logger
 
@@ -53,6 +55,8 @@ type Mirror struct {
 	waiting    map[string]*barrier
 	scrubs     map[string]*Scrub // that the mirror before this one made
 	size       size
+	last       *Behind              // as it was told last
+	blamed     map[string]time.Time // paths for which a replica was replaced, and when
 	dirty      chan struct{}
 	advanced   chan struct{} // closed when a replica may have come further
 	gone       chan error
@@ -74,7 +78,7 @@ func (m *Mirror) Start(ctx context.Context) {
 	m.ctx = ctx
 	m.waiting, m.scrubs, m.size.share = map[string]*barrier{}, map[string]*Scrub{}, m.Share.Name
 	m.dirty, m.gone = make(chan struct{}, 1), make(chan error, 1)
-	m.advanced = make(chan struct{})
+	m.advanced, m.blamed = make(chan struct{}), map[string]time.Time{}
 	if old, err := ReadStatus(m.StatusFile); err == nil && old.Share == m.Share.Name {
 		m.number = old.Number // positions of one generation never go back
 		for _, r := range old.Replicas {
@@ -101,6 +105,7 @@ func (m *Mirror) Keep(generation uint64, wanted []Wanted) {
 			r.follow(generation)
 			kept = append(kept, r)
 		} else {
+			m.replaced(r.replica)
 			r.stop()
 		}
 	}
@@ -127,7 +132,7 @@ func (m *Mirror) start(w Wanted) *running {
 	r.queue.Cover(m.number) // by the comparison it begins with
 	r.changed = func() { m.advance(); m.changed() }
 	if s, is := r.transport.(*Stream); is { // what follows the greeting may take long
-		s.Greeted = r.changed
+		s.Greeted, s.lacks = r.changed, newLacks()
 	}
 	r.reached = m.reached
 	r.fatal = func(err error) {
@@ -218,6 +223,7 @@ func (m *Mirror) Status() Status {
 	for _, r := range m.replicas {
 		s.Replicas = append(s.Replicas, r.snapshot(now))
 	}
+	s.Behind = m.behind()
 	return s
 }
 

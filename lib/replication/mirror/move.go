@@ -92,8 +92,8 @@ func (m mover) move(changes []change.Change) ([]change.Change, error) {
 func (m mover) recognise(path string) (c candidate, err error) {
 	c.to = path
 	e, err := m.share.Lstat(path)
-	if err != nil || e == nil {
-		return c, err
+	if err != nil || e == nil { // whoever looks at the path finds the error again
+		return candidate{}, nil
 	}
 	switch e.Kind {
 	case change.Directory:

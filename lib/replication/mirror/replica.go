@@ -43,6 +43,8 @@ type replica struct {
 	gaveUp     error
 	answered   int64
 	answeredAt time.Time
+	moved      int64 // of the transport's progress, and when it was last seen to grow
+	movedAt    time.Time
 }
 
 const (
@@ -203,7 +205,23 @@ func (r *replica) idle(now time.Time) time.Duration {
 		return 0
 	case r.needFull:
 		return r.fullAfter.Sub(now)
-	case r.comparison != nil:
+	case r.owes():
+		return 0
+	}
+	wait := r.idleFor(now)
+	if l := r.lacking(); l != nil {
+		if due, next := l.retries(now); len(due) > 0 {
+			return 0
+		} else if next > 0 {
+			wait = min(wait, next)
+		}
+	}
+	return wait
+}
+
+// idleFor is how long there is nothing to compare; with r.mu held.
+func (r *replica) idleFor(now time.Time) time.Duration {
+	if r.comparison != nil {
 		return r.comparison.resume.Sub(now)
 	}
 	next := r.nextFull
@@ -225,7 +243,10 @@ func (r *replica) work(ctx context.Context) error {
 	case gradual:
 		r.begin(now)
 	}
-	queued := r.queue.Len() > 0 || r.needFull || r.unsaid
+	if r.owes() {
+		r.unsaid = true
+	}
+	queued := r.queue.Len() > 0 || r.needFull || r.unsaid || r.retries(now) > 0
 	due := r.comparison != nil && !now.Before(r.comparison.resume)
 	r.mu.Unlock()
 	if queued {
@@ -249,6 +270,7 @@ func (r *replica) batch(ctx context.Context) error {
 		limit = 0 // all of it is part of the comparison of everything
 	}
 	changes, number := r.queue.Take(limit)
+	changes = append(changes, r.looksAgain()...)
 	r.needFull, r.unsaid = false, false
 	r.working = max(1, len(changes))
 	if full {
@@ -298,7 +320,9 @@ func (r *replica) arrived(full bool) {
 	var passed []string
 	if !r.comparing() && !r.needFull { // the session in which everything was compared may have ended before this one began
 		r.status.Number = r.taken
-		passed, r.owed = r.owed, nil
+		if l := r.lacking(); l == nil || !l.untaken() {
+			passed, r.owed = r.owed, nil
+		}
 	}
 	generation := r.generation // a newer one may have been taken over meanwhile
 	completed := full && (r.status.State != Complete || r.status.Generation != generation)
@@ -361,6 +385,9 @@ func (r *replica) snapshot(now time.Time) ReplicaStatus {
 	if h, is := r.transport.(interface{ Held() int }); is {
 		s.Held = h.Held()
 	}
+	if l := r.lacking(); l != nil {
+		s.Lacks = shownLacks(l.list())
+	}
 	if p, counts := r.transport.(interface{ Progress() int64 }); counts && r.working > 0 {
 		if moved := p.Progress(); moved != r.answered {
 			r.answered, r.answeredAt = moved, now
@@ -377,6 +404,13 @@ func (r *replica) has(number uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.status.State == Complete && r.status.Number >= number
+}
+
+// tried says whether a change up to a number was dealt with, whatever became of it.
+func (r *replica) tried(number uint64) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.taken >= number
 }
 
 // standing says whether this replica could take the share over. Those that cannot say so themselves are taken for whole.

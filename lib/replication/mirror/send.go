@@ -19,11 +19,29 @@ type sending struct {
 	progress func()
 	torn     func() bool // see Stream
 	notes    []note
-	problems []error         // of files of the share
+	steps    []stream.Step   // as they were told, by their number
+	unread   []pathError     // files of the share
+	roomless []string        // what was not sent because there is no room
 	unsent   map[string]bool // those, as far as they have further names: no other name is made for what the replica has instead
 	waiting  []string        // names that were to be made for a file that lost the name it was to be read by
 	bytes    int64           // of content
 }
+
+// pathError is the error of one path.
+type pathError struct {
+	path string
+	err  error
+}
+
+// step sends a step; see stream.Batch.
+func (s *sending) step(op stream.Op, told stream.Step) (int, error) {
+	number, err := s.batch.Step(op, told)
+	told.Data = nil
+	s.steps = append(s.steps, told)
+	return number, err
+}
+
+func (s *sending) failed(path string, err error) { s.unread = append(s.unread, pathError{path, err}) }
 
 // note is what a step makes true.
 type note struct {
@@ -38,6 +56,7 @@ type note struct {
 func (s *sending) all(steps []Step) error {
 	for i := range steps {
 		if s.batch.Full() && steps[i].Op < Delete {
+			s.roomless = append(s.roomless, steps[i].Path)
 			continue
 		}
 		if err := s.one(&steps[i]); err != nil {
@@ -75,14 +94,14 @@ func (s *sending) one(step *Step) error {
 	case Finish:
 		e, err := s.share.Lstat(step.Path)
 		if err != nil {
-			s.problems = append(s.problems, err)
+			s.failed(step.Path, err)
 		}
 		if err != nil || !isDirectory(e) {
 			return nil
 		}
 		told.Entry = e
 	}
-	number, err := s.batch.Step(streamOps[step.Op], told)
+	number, err := s.step(streamOps[step.Op], told)
 	s.notes = append(s.notes, note{number: number, step: step, entry: told.Entry})
 	return err
 }
@@ -93,7 +112,7 @@ func (s *sending) write(step *Step, told stream.Step) error {
 		return nil // something else is there by now, and an event tells of it, but not of further names
 	}
 	if err != nil {
-		s.problems = append(s.problems, err)
+		s.failed(step.Path, err)
 		return nil
 	}
 	defer file.Close()
@@ -103,12 +122,12 @@ func (s *sending) write(step *Step, told stream.Step) error {
 		if err == nil {
 			told.Entry, told.Data = e, small.data
 			s.bytes += int64(len(small.data))
-			number, err := s.batch.Step(stream.OpWrite, told)
+			number, err := s.step(stream.OpWrite, told)
 			s.notes = append(s.notes, note{number, step, e, hash, nil})
 			return err
 		}
 		if !errors.Is(err, errLarge) {
-			s.problems = append(s.problems, err)
+			s.failed(step.Path, err)
 			return nil
 		}
 	}
@@ -128,7 +147,7 @@ func (s *sending) writeLarge(file *os.File, step *Step, told stream.Step) (err e
 		}
 		told.Blocks = len(l.blocks) > 0
 	}
-	number, err := s.batch.Step(stream.OpWriteLarge, told)
+	number, err := s.step(stream.OpWriteLarge, told)
 	if err != nil {
 		return err
 	}
@@ -138,7 +157,7 @@ func (s *sending) writeLarge(file *os.File, step *Step, told stream.Step) (err e
 		return l.lost
 	}
 	if err != nil {
-		s.problems = append(s.problems, err)
+		s.failed(step.Path, err)
 		return s.batch.GiveUp()
 	}
 	s.notes = append(s.notes, note{number, step, e, l.hash(), l.sums})

@@ -18,6 +18,7 @@ type Status struct {
 	PID        int             `json:"pid"`
 	Updated    time.Time       `json:"updated"`
 	Replicas   []ReplicaStatus `json:"replicas"`
+	Behind     *Behind         `json:"behind,omitempty"` // the replica that does not take what others take
 }
 
 // ReplicaStatus is one replica's part of Status.
@@ -36,6 +37,7 @@ type ReplicaStatus struct {
 	Failures   int       `json:"failures"`         // since the mirror started
 	Checked    time.Time `json:"checked,omitzero"` // when everything was last compared
 	Held       int       `json:"held,omitempty"`   // deletes that are held back; see DeleteBudget
+	Lacks      []Lack    `json:"lacks,omitempty"`  // paths that it has not as the share has them, the first of them
 	Comparison *Progress `json:"comparison,omitempty"`
 	Scrub      *Scrub    `json:"scrub,omitempty"` // the last one
 }
@@ -85,6 +87,12 @@ func (r ReplicaStatus) lag(now time.Time) string {
 	}
 	if r.Stalled > 0 {
 		text += fmt.Sprintf(", no answer for %d s", r.Stalled)
+	}
+	for _, l := range r.Lacks {
+		if l.Side == OfReplica {
+			text += ", lacks " + l.Path + ": " + l.Cause
+			break
+		}
 	}
 	if r.Error != "" {
 		text += ", " + r.Error

@@ -46,6 +46,7 @@ type Stream struct {
 	told     sync.Map // paths that were logged once
 	moved    atomic.Int64
 	lost     func() // see WhenLost
+	lacks    *lacks // nil: an error of one path is one of all
 
 	mu   sync.Mutex
 	conn io.Closer          // of the session
@@ -111,6 +112,7 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 	rounds := 0
 	for {
 		g := s.gathering()
+		g.looked = lookedAt(changes)
 		if err := g.gather(ctx, changes); err != nil {
 			return err
 		}
@@ -130,6 +132,9 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 	}
 }
 
+// Lacking is what this replica lacks; nil if that is not kept.
+func (s *Stream) Lacking() *lacks { return s.lacks }
+
 // maxRounds is how often a batch is completed because a file lost, between look and copy, the name that others waited for.
 const maxRounds = 5
 
@@ -148,13 +153,15 @@ func (v vanishedName) looks() []change.Change {
 }
 
 func (s *Stream) gathering() *far {
-	return &far{session: s.session, gathering: &gathering{
-		share: s.Share, journal: s.journal, same: s.same, left: s.left, progress: s.progress, incomplete: map[string]bool{},
-	}}
+	g := &gathering{share: s.Share, journal: s.journal, same: s.same, left: s.left, progress: s.progress, incomplete: map[string]bool{}}
+	if s.lacks != nil && s.session.Names() {
+		g.lacking, g.kept = map[string]failure{}, map[string]bool{}
+	}
+	return &far{session: s.session, gathering: g}
 }
 
 // make makes the replica like the share at the pairs, and has the position noted if all of it succeeds. It returns how many bytes of content
-// were sent. What the changes are waited for is durable then.
+// were sent. What the changes are waited for is durable then. What only some paths cost is in the replica's lacks.
 func (s *Stream) make(ctx context.Context, g *far, changes []change.Change, position *stream.Position) (int64, error) {
 	steps := Plan(g.pairs, g.fidelity, g.incomplete)
 	if s.Show != nil {
@@ -176,11 +183,19 @@ func (s *Stream) make(ctx context.Context, g *far, changes []change.Change, posi
 	if len(g.problems) > 0 {
 		position = nil // what could not be read is not on the replica
 	}
+	if s.lacks != nil && position != nil && (s.lacks.missing() || g.unknownToReplica()) {
+		s.lacks.positioned(false)
+		position = nil
+	}
 	durable := s.durable(changes)
 	if len(steps) == 0 && position == nil && len(durable) == 0 {
-		return 0, nil
+		return 0, s.dealt(g, nil)
 	}
-	return s.send(steps, durable, position)
+	sent, err := s.send(steps, durable, position)
+	if err == nil || errors.As(err, new(vanishedName)) {
+		err = errors.Join(s.dealt(g, sent.lacking), err)
+	}
+	return sent.bytes, err
 }
 
 // durableBytes is how much is named in one batch; it fits into a frame.
@@ -208,35 +223,62 @@ func (s *Stream) durable(changes []change.Change) []string {
 	return paths
 }
 
+// outcome is what became of a batch.
+type outcome struct {
+	bytes   int64 // of content
+	lacking map[string]failure
+}
+
 // send sends steps as one batch and waits until they are done, and what is to be durable is.
-func (s *Stream) send(steps []Step, durable []string, position *stream.Position) (int64, error) {
+func (s *Stream) send(steps []Step, durable []string, position *stream.Position) (outcome, error) {
 	batch, err := s.session.Begin(durable...)
 	if err != nil {
-		return 0, err
+		return outcome{}, err
 	}
 	sent := sending{share: s.Share, journal: s.journal, batch: batch, progress: s.progress, torn: s.Torn, unsent: map[string]bool{}}
 	if err := sent.all(steps); err != nil {
-		return sent.bytes, err
+		return outcome{bytes: sent.bytes}, err
 	}
-	if len(sent.problems) > 0 || len(sent.waiting) > 0 {
+	if len(sent.unread) > 0 || len(sent.waiting) > 0 {
+		s.unpositioned(position)
 		position = nil
 	}
 	result, err := batch.End(position)
 	if err != nil {
-		return sent.bytes, err
+		return outcome{bytes: sent.bytes}, err
 	}
 	sent.noted(result)
-	err = summary(append(result.Errs(), sent.problems...))
-	if result.Full {
-		return sent.bytes, fmt.Errorf("%w: %w", ErrFull, err)
+	done := outcome{bytes: sent.bytes}
+	if s.lacks != nil && s.session.Names() {
+		done.lacking, err = s.blame(sent, result)
+	} else {
+		err = sent.err(result)
 	}
 	if err == nil && len(sent.waiting) > 0 {
 		err = vanishedName{sent.waiting}
 	}
-	if err == nil && position != nil && position.Complete {
+	switch {
+	case err == nil && position != nil && result.Count == 0:
+		s.positioned(position)
+	case result.Count > 0:
+		s.unpositioned(position)
+	}
+	return done, err
+}
+
+func (s *Stream) positioned(p *stream.Position) {
+	if p.Complete {
 		s.standing.Store(int32(Whole))
 	}
-	return sent.bytes, err
+	if s.lacks != nil {
+		s.lacks.positioned(true)
+	}
+}
+
+func (s *Stream) unpositioned(p *stream.Position) {
+	if p != nil && s.lacks != nil {
+		s.lacks.positioned(false)
+	}
 }
 
 func (s *Stream) mover() mover {
@@ -245,9 +287,22 @@ func (s *Stream) mover() mover {
 		if err != nil {
 			return nil, nil, err
 		}
-		return found[0].Entry, found[1].Entry, errors.Join(found[0].Err(), found[1].Err())
+		if err := errors.Join(found[0].Err(), found[1].Err()); err != nil && s.lacks == nil {
+			return nil, nil, err
+		} else if err != nil { // what cannot be looked at is not moved
+			return nil, nil, nil
+		}
+		return found[0].Entry, found[1].Entry, nil
 	}
-	return mover{s.Share, s.journal, look, s.session.Move, s.Log}
+	rename := func(from, to string) (bool, error) {
+		moved, err := s.session.Move(from, to)
+		if s.lacks != nil && errors.As(err, new(stream.Problem)) { // then it is copied, and the old one deleted
+			s.Log.Debug().Err(err).Str("from", from).Str("to", to).Msg("the replica does not move it")
+			return false, nil
+		}
+		return moved, err
+	}
+	return mover{s.Share, s.journal, look, rename, s.Log}
 }
 
 // same compares the content of a file on both sides by its hash.

@@ -74,7 +74,7 @@ func (s *Stream) Verify(ctx context.Context) ([]Difference, error) {
 		pair(listed{".", ours}, top[0])
 		problem := func(_ string, err error) { v.problem(err) }
 		var lost error
-		pairUp(walkShare(ctx, s.Share, ".", problem), listing(s.session, stream.Listing{Directory: ".", Sums: true}, &lost), pair, problem)
+		pairUp(walkShare(ctx, s.Share, ".", troubles{problem, problem}), listing(s.session, stream.Listing{Directory: ".", Sums: true}, &lost), pair, problem)
 		if lost != nil {
 			return lost
 		}

@@ -57,9 +57,6 @@ func (b *Batch) listen() error {
 // InPlace says whether the receiver can change a file where it is.
 func (b *Batch) InPlace() bool { return b.session.welcome.Version >= 3 }
 
-// Names says whether the receiver tells which steps its problems are of.
-func (b *Batch) Names() bool { return b.session.welcome.Version >= 4 }
-
 // Full says whether the receiver has said that it has no room.
 func (b *Batch) Full() bool { return b.session.full }
 

@@ -8,6 +8,7 @@ import (
 	"os"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -110,7 +111,11 @@ func (b *carrying) end(body []byte) error {
 	} else {
 		b.ended = true
 	}
-	if err := b.passed(b.paths); err != nil {
+	if err := b.passed(b.paths); err != nil && b.hello.Version >= 4 && errors.As(err, new(syscall.Errno)) {
+		for step := range b.steps { // the replicas of this one do not take it
+			b.result.fail(step, err)
+		}
+	} else if err != nil {
 		return err
 	}
 	if err := b.allowed(); err != nil {

@@ -28,7 +28,7 @@ type Receiver struct {
 	Note     func(Position) error
 	Position func() Position
 	// Passed, when set, is told what a batch or a move changed, before that is answered. through: it returns only when the replicas of this one have
-	// it too.
+	// it too; an error with a syscall.Errno is then one of the steps, any other one ends the session.
 	Passed func(ctx context.Context, paths []string, through bool) error
 	// KeepDeleted is how long what is deleted is kept in a tree.Trash, 0: not at all; TrashDirectory is where that is, outside of the replica.
 	KeepDeleted    time.Duration

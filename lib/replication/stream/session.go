@@ -72,6 +72,9 @@ func (s *Session) greet(h Hello) error {
 	return err
 }
 
+// Names says whether the receiver tells which steps its problems are of.
+func (s *Session) Names() bool { return s.welcome.Version >= 4 }
+
 // Position is what the replica had when the session began.
 func (s *Session) Position() Position { return s.welcome.Position }
 

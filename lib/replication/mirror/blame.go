@@ -1,0 +1,151 @@
+package mirror
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"hafs/lib/replication/change"
+	"hafs/lib/replication/stream"
+	"hafs/lib/replication/tree"
+)
+
+// lookedAt says which paths changes have looked at.
+func lookedAt(changes []change.Change) func(path string) bool {
+	paths, scans := asked(changes)
+	single := map[string]bool{}
+	for _, path := range paths {
+		single[path] = true
+	}
+	return func(path string) bool {
+		if single[path] {
+			return true
+		}
+		for _, dir := range scans {
+			if change.Within(path, dir) {
+				return true
+			}
+		}
+		return false
+	}
+}
+
+// err is the error of a batch whose receiver does not say which paths its problems are of, or for which nobody keeps what is lacked.
+func (s *sending) err(r stream.Result) error {
+	problems := r.Errs()
+	for _, p := range s.unread {
+		problems = append(problems, p.err)
+	}
+	err := summary(problems)
+	if r.Full {
+		return fmt.Errorf("%w: %w", ErrFull, err)
+	}
+	return err
+}
+
+// blame finds for each path that a batch did not bring why that is. Its error is what is no path's: the replica is not as it was thought to be, its file system
+// does not answer, or too much failed to be told apart.
+func (s *Stream) blame(sent sending, r stream.Result) (map[string]failure, error) {
+	failed := map[string]failure{}
+	for _, p := range sent.unread {
+		failed[p.path] = failure{OfShare, p.err, false}
+	}
+	if r.Count > 0 && r.Failed == nil {
+		return nil, sent.err(r)
+	}
+	causes := map[int]error{}
+	for i, step := range r.Of {
+		if step >= len(sent.steps) || tree.Lost(r.Problems[i]) && !errors.Is(r.Problems[i], unix.EIO) {
+			return nil, r.Problems[i]
+		}
+		causes[step] = r.Problems[i]
+	}
+	unknown := summary(r.Errs())
+	if r.Full {
+		unknown = noRoom
+	}
+	var odd error
+	for number, step := range sent.steps {
+		if !r.Failed[number] {
+			continue
+		}
+		err := causes[number]
+		if err == nil && step.From != "" {
+			err = failed[step.From].err
+		}
+		if err == nil {
+			err = unknown
+		}
+		switch {
+		case stale(err) && s.below(step.Path, failed):
+		case stale(err) && !s.lacks.doubt(step.Path, time.Now()):
+			odd = fmt.Errorf("%w: the replica is not as it was thought to be: %w", ErrVanished, err)
+		default:
+			failed[step.Path] = failure{OfReplica, err, sent.makes(number)}
+		}
+	}
+	for _, path := range sent.roomless {
+		failed[path] = failure{OfReplica, noRoom, false}
+	}
+	return failed, odd
+}
+
+// noRoom is the cause of what was not even tried.
+var noRoom = fmt.Errorf("the replica has no room: %w", unix.ENOSPC)
+
+// makes says whether a step was to make a directory: without it nothing can be below.
+func (s *sending) makes(number int) bool {
+	for _, n := range s.notes {
+		if n.number == number {
+			return n.step.Op == MakeDirectory
+		}
+	}
+	return false
+}
+
+// below says whether a directory above a path is lacked with all that is in it.
+func (s *Stream) below(path string, failed map[string]failure) bool {
+	for at := path; at != "."; {
+		at = parent(at)
+		if f, is := failed[at]; is && f.below {
+			return true
+		}
+	}
+	l, is := s.lacks.of(parent(path))
+	return is && l.Below
+}
+
+// dealt notes what became of the paths that were gathered.
+func (s *Stream) dealt(g *far, failed map[string]failure) error {
+	if g.lacking == nil {
+		return nil
+	}
+	for path, f := range g.lacking {
+		if failed == nil {
+			failed = map[string]failure{}
+		}
+		failed[path] = f
+	}
+	looked := g.looked
+	if looked == nil {
+		looked = func(string) bool { return false }
+	}
+	if !s.lacks.dealt(looked, failed, time.Now()) {
+		return fmt.Errorf("more than %d paths cannot be copied, one of them: %w", maxLacks, anyOf(failed).err)
+	}
+	for path, f := range failed {
+		if _, told := s.told.LoadOrStore(f.err.Error()+" "+path, true); !told {
+			s.Log.Warn().Err(f.err).Str("path", path).Str("side", string(f.side)).Msg("not copied; everything else is")
+		}
+	}
+	return nil
+}
+
+func anyOf(failed map[string]failure) failure {
+	for _, f := range failed {
+		return f
+	}
+	return failure{err: noRoom}
+}
