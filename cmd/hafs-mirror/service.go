@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/activation"
 
@@ -20,6 +21,9 @@ import (
 	"hafs/lib/node/reception"
 	"hafs/lib/replication/mirror"
 )
+
+// copyPatience is how much longer than the examination time a client's change waits for copies that do nothing: who has failed has been replaced by then.
+const copyPatience = 4 * time.Second
 
 // serve keeps the replicas that the record asks for, and follows it.
 func (c *runCommand) serve(ctx context.Context) error {
@@ -46,6 +50,7 @@ func (c *runCommand) serve(ctx context.Context) error {
 	}
 	m := &mirror.Mirror{
 		Share: share, StatusFile: settings.Run("mirror.json"), Pace: pace, Newest: func() uint64 { return latest.Record().Generation }, Log: log,
+		Patience: settings.ExaminationTime + copyPatience,
 	}
 	serves := func() bool { return latest.Record().FS.Name == settings.Name } // what comes to a DRS1 was let go there
 	var desk *reception.Reception

@@ -50,6 +50,12 @@ const (
 	Failure          = 4
 	BadMessage       = 5
 	Unsupported      = 8
+	// Of later versions: a client of version 3 takes them for an I/O error, as sshfs does (EIO).
+	WriteProtected  = 12
+	NoMedia         = 13
+	NoSpace         = 14
+	QuotaExceeded   = 15
+	InvalidFilename = 20
 )
 
 // Flags of an Open.

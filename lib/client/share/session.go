@@ -16,11 +16,13 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"syscall"
 
 	"hafs/lib/client/sftp"
 )
 
-// ErrUncopied is the error of Settle for a change that this server has and no copy will: the last one has gone while it was waited for.
+// ErrUncopied is the error of Settle for a change that this server has and too few copies will: they do not take it, do nothing, or the last one has gone while
+// it was waited for. A syscall.Errno beside it says why.
 var ErrUncopied = errors.New("the change was made, and may be lost with the file sharing server")
 
 // Session is one client's.
@@ -130,8 +132,30 @@ func (s *Session) refusal(ctx context.Context, p sftp.Packet) error {
 // failure is the answer to a change that is not acknowledged. SFTP 3 cannot say that a file system takes no writes. Of PermissionDenied sshfs makes EACCES (and
 // EIO for a WRITE, whatever its code). Not so of Failure, which servers give for anything: a MKDIR that fails with it is EEXIST if the directory is
 // there, which mkdir -p and others take for success.
+//
+// What kept a change from its copies has a code of its own, as later versions of SFTP have it: sshfs makes EIO of these.
 func failure(request sftp.Packet, reason error) sftp.Packet {
-	return sftp.StatusPacket(request.ID(), sftp.PermissionDenied, reason.Error())
+	var errno syscall.Errno
+	if !errors.As(reason, &errno) {
+		return sftp.StatusPacket(request.ID(), sftp.PermissionDenied, reason.Error())
+	}
+	return sftp.StatusPacket(request.ID(), statusOf(errno), reason.Error())
+}
+
+func statusOf(errno syscall.Errno) uint32 {
+	switch errno {
+	case syscall.EACCES, syscall.EPERM:
+		return sftp.PermissionDenied
+	case syscall.ENOSPC:
+		return sftp.NoSpace
+	case syscall.EDQUOT:
+		return sftp.QuotaExceeded
+	case syscall.EROFS:
+		return sftp.WriteProtected
+	case syscall.ENAMETOOLONG:
+		return sftp.InvalidFilename
+	}
+	return sftp.NoMedia
 }
 
 // answers passes on what the server says, changes when they have settled.

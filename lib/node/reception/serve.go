@@ -44,6 +44,10 @@ func (r *Reception) share(ctx context.Context, s gate.Session, client io.ReadWri
 			if errors.Is(err, mirror.ErrNoCopies) {
 				err = fmt.Errorf("%w: %w", mirror.ErrNoCopies, share.ErrUncopied)
 			}
+			if errors.As(err, new(mirror.Uncopied)) {
+				r.log.Warn().Err(err).Msg("a client's change does not get its copies")
+				err = fmt.Errorf("%w: %w", err, share.ErrUncopied)
+			}
 			return err
 		}
 	}
