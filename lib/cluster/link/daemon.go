@@ -53,6 +53,7 @@ type Daemon struct {
 	newer     map[string]uint64    // servers seen with a newer generation
 	due       map[string]time.Time // lost servers, and when to report them next
 	probeDue  time.Time            // when hafs-probe may be started again
+	behind    Behind               // on FS: the replica that does not take what others take
 }
 
 type peerLink struct {
@@ -94,6 +95,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	defer listener.Close()
 	go d.accept(ctx, listener)
 	go d.announce(ctx)
+	go d.followCopies(ctx)
 	system.Ready(ctx, d.alive)
 	d.Log.Info().Uint64("generation", d.record.Generation).Bool("confirmed", d.confirmed).Msg("watching")
 	for {
@@ -255,7 +257,11 @@ func (d *Daemon) report() time.Duration {
 			lost[name] = true
 		}
 	}
-	start, wait := Due(time.Now(), d.due, Reports(d.record, d.Settings.Name, lost, d.Settings.ExaminationTime/2), 2*d.Settings.ExaminationTime)
+	reports := Reports(d.record, d.Settings.Name, lost, d.Settings.ExaminationTime/2)
+	if len(reports) == 0 { // one thing at a time
+		reports = d.unable()
+	}
+	start, wait := Due(time.Now(), d.due, reports, 2*d.Settings.ExaminationTime)
 	for _, name := range start {
 		d.start("hafs-promote@" + name + ".service")
 	}

@@ -1,0 +1,42 @@
+package link
+
+import (
+	"slices"
+	"time"
+
+	"hafs/lib/cluster/record"
+)
+
+// Behind is what hafs-mirror on the file sharing server says of a replica that does not take what others take.
+type Behind struct {
+	Generation uint64    // of the record it keeps replicas by
+	Name       string    // empty: there is none
+	Since      time.Time // the wall clock's
+}
+
+// unableAfter is how long a replica may not take what others take before it is reported as failed: what passes by itself passes sooner.
+const unableAfter = 10 * time.Second
+
+// Unable decides whether a DRS1 is to be failed because it does not take what others take, although it answers. Only the file sharing server can tell, and
+// it does so one at a time (hafs-mirror names one). It needs a spare that answers, as a place without anybody is worse than one that lacks a path, and a majority
+// of the members without the one that goes. alive says who answers.
+func Unable(r record.Record, self string, b Behind, alive map[string]bool, now time.Time) []Report {
+	switch {
+	case b.Name == "" || b.Generation != r.Generation || now.Sub(b.Since) < unableAfter:
+		return nil
+	case r.Role(self) != record.RoleFS || r.Role(b.Name) != record.RoleDRS1:
+		return nil
+	case !slices.ContainsFunc(r.WithStatus(record.Spare), func(spare string) bool { return alive[spare] }):
+		return nil
+	}
+	left := 0
+	for _, member := range r.Members() {
+		if member != b.Name && (member == self || alive[member]) {
+			left++
+		}
+	}
+	if left < r.Majority() {
+		return nil
+	}
+	return []Report{{Server: b.Name}}
+}
