@@ -80,6 +80,7 @@ func findings(r record.Record, report Report, answers map[string]Answer, now tim
 				"%s (%s of pair %d) had another content with the same size and time, now written anew: %s", p.Name, p.Place, p.Pair, strings.Join(p.Scrub.Differed, " "))
 		}
 	}
+	found = append(found, lacking(report)...)
 	if alone(r, report) {
 		add(true, r.FS.Name, "wait until a copy is whole", "no other server has a whole copy: what is written now is on %s alone, or refused (without_copies)", r.FS.Name)
 	}

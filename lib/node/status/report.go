@@ -66,6 +66,7 @@ type Replica struct {
 	// Comparison is one of everything that is under way, Scrub the last one of contents.
 	Comparison *mirror.Progress `json:"comparison,omitempty"`
 	Scrub      *mirror.Scrub    `json:"scrub,omitempty"`
+	Lacks      []mirror.Lack    `json:"lacks,omitempty"` // paths it does not have as its feeder has them, the first of them
 }
 
 // Finding is one thing that is wrong, and what to do about it.
@@ -114,7 +115,7 @@ func (report *Report) addReplica(answers map[string]Answer, name, feeder, place 
 	for _, s := range answers[feeder].Mirror.Replicas {
 		if s.Name == name {
 			row.State, row.Counts, row.Number, row.Pending, row.Held, row.Error = s.State, s.Counts, s.Number, s.Pending, s.Held, s.Error
-			row.Comparison, row.Scrub = s.Comparison, s.Scrub
+			row.Comparison, row.Scrub, row.Lacks = s.Comparison, s.Scrub, s.Lacks
 		}
 	}
 	report.Replicas = append(report.Replicas, row)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -84,6 +85,25 @@ func (w world) happen(event, name, text string) error {
 			w.answers[feeder] = f
 		}
 		return nil
+	case "lacks": // this server, by its feeder: on which side, errno, path, cause
+		words := strings.SplitN(text, " ", 4)
+		for feeder, f := range w.answers {
+			replicas := slices.Clone(f.Mirror.Replicas)
+			for i := range replicas {
+				if replicas[i].Name == name {
+					l := mirror.Lack{Side: mirror.Side(words[0]), Path: words[2], Cause: words[3]}
+					for errno, text := range errnos {
+						if text == words[1] {
+							l.Errno = errno
+						}
+					}
+					replicas[i].Lacks = append(slices.Clip(replicas[i].Lacks), l)
+				}
+			}
+			f.Mirror.Replicas = replicas
+			w.answers[feeder] = f
+		}
+		return nil
 	case "held", "scrubbed", "whole": // of this server, as its feeder sees it: how many deletes; which files differed; that it was whole once
 		for feeder, f := range w.answers {
 			replicas := slices.Clone(f.Mirror.Replicas)
@@ -109,6 +129,10 @@ func (w world) happen(event, name, text string) error {
 	}
 	w.answers[name] = a
 	return err
+}
+
+var errnos = map[syscall.Errno]string{
+	syscall.EBUSY: "EBUSY", syscall.EPERM: "EPERM", syscall.ENOSPC: "ENOSPC", syscall.ENAMETOOLONG: "ENAMETOOLONG", syscall.EIO: "EIO",
 }
 
 // A scenario is a record, what is not well, and every finding, in order; after -> what to do:
