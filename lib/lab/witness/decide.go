@@ -128,6 +128,9 @@ func unfilled(s Sight, r record.Record) []string {
 			}
 			all = append(all, text)
 		}
+		for _, l := range x.Lacks {
+			all = append(all, fmt.Sprintf("its replica %s lacks %s: %s", name, l.Path, l.Cause))
+		}
 	}
 	return all
 }

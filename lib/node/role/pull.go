@@ -25,7 +25,7 @@ type pulled struct {
 func (k *Keeper) pull(ctx context.Context, r record.Record) (string, error) {
 	aside := filepath.Join(k.Settings.State("divergent"), strconv.FormatUint(r.Generation, 10))
 	list := aside + ".list"
-	cmd := exec.CommandContext(ctx, "rsync", "-aH", "--numeric-ids", "--delete-delay", "--checksum", "--itemize-changes",
+	cmd := exec.CommandContext(ctx, "rsync", "-aHx", "--numeric-ids", "--delete-delay", "--checksum", "--itemize-changes",
 		"--backup", "--backup-dir="+aside, "--exclude=.hafs-tmp.*", "--exclude=/.hafs-trash", "-e", "hafs-dial",
 		"fs:"+r.DataDirectory+"/", r.DataDirectory+"/")
 	var out, complaints bytes.Buffer
