@@ -3,11 +3,13 @@ package share
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -205,5 +207,24 @@ func TestASessionThatEndsRefusesNothing(t *testing.T) {
 	close(client.let)
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// What kept a change from its copies is said in the words of SFTP, as far as it has them.
+func TestTheCauseIsTold(t *testing.T) {
+	request := packet.NewPacket(packet.Mkdir, 7, nil)
+	for reason, want := range map[error]uint32{
+		ErrUncopied: packet.PermissionDenied,
+		fmt.Errorf("x: %w: %w", syscall.ENOSPC, ErrUncopied):       packet.NoSpace,
+		fmt.Errorf("x: %w: %w", syscall.EDQUOT, ErrUncopied):       packet.QuotaExceeded,
+		fmt.Errorf("x: %w: %w", syscall.ENAMETOOLONG, ErrUncopied): packet.InvalidFilename,
+		fmt.Errorf("x: %w: %w", syscall.EROFS, ErrUncopied):        packet.WriteProtected,
+		fmt.Errorf("x: %w: %w", syscall.EPERM, ErrUncopied):        packet.PermissionDenied,
+		fmt.Errorf("x: %w: %w", syscall.EBUSY, ErrUncopied):        packet.NoMedia,
+		fmt.Errorf("x: %w: %w", syscall.EIO, ErrUncopied):          packet.NoMedia,
+	} {
+		if got := failure(request, reason); got.StatusCode() != want || got.ID() != 7 {
+			t.Errorf("%v: code %d, want %d", reason, got.StatusCode(), want)
+		}
 	}
 }

@@ -2,8 +2,8 @@
 //
 // It promises that every file on a replica is whole at every moment (a large one that is changed in place is made whole before anybody is served there);
 // that after a comparison of everything a replica is identical to the share (content, owner, mode, times, extended attributes, ACLs, hard links within the share) as far as its transport can hold that; that nothing is deleted because the share
-// was missing, unmounted or unreadable; that no symbolic link is ever followed, on neither side; and that one replica that hangs or
-// fails holds up no other.
+// was missing, unmounted or unreadable; that no symbolic link is ever followed and no mount crossed, on neither side; that one replica that hangs or
+// fails holds up no other; and, through a stream, that a path which cannot be copied holds up no other path.
 //
 // What is not replicated: FIFOs, sockets and devices, except by rsync; that two symbolic links are one inode. Through sshfs also not: extended attributes
 // and ACLs, fractions of a second, times before 1970, owner and time of symbolic links. DESIGN.md has a table of it.
@@ -14,6 +14,9 @@
 //
 // plan.go and pairup.go are pure: from what both sides have to pairs, and to steps. judge.go says which pairs matter, gather.go and far.go find them, beside each
 // other or at the other end of a stream; apply.go carries steps out, send.go sends them, large.go a large file while it may be written; replica.go gives each replica a queue and a goroutine, mirror.go feeds them, barrier.go answers hafs-mirror wait.
+//
+// lacks.go is what a replica lacks path by path, blame.go finds that after a batch, retry.go looks again; settled.go and behind.go are pure: what becomes of a
+// client's change, and which replica is to be replaced.
 //
 // comparison.go compares everything in parts, gradual.go makes them between changes; budget.go holds deletes back that are too many at once.
 package mirror

@@ -10,8 +10,8 @@ import (
 
 // lacking is what the replica lacks; nil if its transport does not keep that.
 func (r *replica) lacking() *lacks {
-	if t, is := r.transport.(interface{ Lacking() *lacks }); is {
-		return t.Lacking()
+	if t, is := r.transport.(interface{ lacking() *lacks }); is {
+		return t.lacking()
 	}
 	return nil
 }

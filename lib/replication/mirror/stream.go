@@ -101,6 +101,9 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 	}
 	if !s.compared { // what became of the replica since the last session is not known
 		position = nil
+		if s.lacks != nil { // the comparison that follows tells it
+			s.lacks.positioned(true)
+		}
 	}
 	if s.Show == nil {
 		var err error
@@ -132,8 +135,8 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 	}
 }
 
-// Lacking is what this replica lacks; nil if that is not kept.
-func (s *Stream) Lacking() *lacks { return s.lacks }
+// lacking is what this replica lacks; nil if that is not kept.
+func (s *Stream) lacking() *lacks { return s.lacks }
 
 // maxRounds is how often a batch is completed because a file lost, between look and copy, the name that others waited for.
 const maxRounds = 5
