@@ -5,6 +5,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hafs/lib/host/beneath"
 	"hafs/lib/replication/change"
 )
 
@@ -17,24 +18,15 @@ type mountError struct{}
 func (mountError) Error() string { return "something is mounted there, and mounts are not crossed" }
 func (mountError) Unwrap() error { return unix.EBUSY }
 
-// openat2 repeats what a signal interrupted, or a rename raced with.
-func openat2(below int, path string, how *unix.OpenHow) (fd int, err error) {
-	err = retry(func() (err error) {
-		fd, err = unix.Openat2(below, path, how)
-		if err == unix.EAGAIN {
-			err = unix.EINTR
-		}
-		return err
-	})
-	return fd, err
+// openDirectory opens a directory below another one to look things up in it.
+func openDirectory(below int, path string, limits uint64) (int, error) {
+	return beneath.Open(below, path, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0, limits)
 }
 
 // Crossed tells, when the kernel refused to open a path below a directory with EXDEV, what stands in the way: a mount (ErrMount), or a rename that moved
 // something out of the directory just then: ENOENT, or nil if it is back and the path may be tried again.
-func Crossed(below int, path string, how unix.OpenHow) error {
-	how.Resolve &^= unix.RESOLVE_NO_XDEV
-	how.Flags = how.Flags&^unix.O_NONBLOCK | unix.O_PATH
-	fd, err := openat2(below, path, &how)
+func Crossed(below int, path string) error {
+	fd, err := openDirectory(below, path, beneath.Anywhere)
 	switch {
 	case err == unix.EXDEV || Absent(err) || err == unix.ELOOP:
 		return unix.ENOENT
@@ -49,10 +41,10 @@ func Crossed(below int, path string, how unix.OpenHow) error {
 }
 
 // crossed is Crossed below the root. What is not there because something is mounted above it is not told as absent.
-func (r *Root) crossed(path string, how unix.OpenHow) error {
-	err := Crossed(r.fd(), path, how)
+func (r *Root) crossed(path string) error {
+	err := Crossed(r.fd(), path)
 	for err == unix.ENOENT && path != "." {
-		if path, _ = change.Split(path); Crossed(r.fd(), path, how) == ErrMount {
+		if path, _ = change.Split(path); Crossed(r.fd(), path) == ErrMount {
 			return ErrMount
 		}
 	}

@@ -1,6 +1,5 @@
 // Package tree is an opened directory that nothing leaves: every path is resolved by the kernel below it and through no
-// symbolic link at all, not even one that stays inside (openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS; os.Root would follow
-// links inside, and through FUSE opens every directory on the way, a round trip each).
+// symbolic link at all, not even one that stays inside (lib/host/beneath).
 //
 // It promises that names are what the kernel returned and that writes are whole: a file appears under its name with content, owner,
 // mode and time, or not at all. It does not decide what should be written (package mirror).
@@ -16,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hafs/lib/host/beneath"
 	"hafs/lib/replication/change"
 )
 
@@ -112,14 +112,10 @@ type Dir struct {
 
 // Dir opens a directory without reading it.
 func (r *Root) Dir(path string) (*Dir, error) {
-	how := unix.OpenHow{
-		Flags:   unix.O_PATH | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC,
-		Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
-	}
-	fd, err := openat2(r.fd(), path, &how)
+	fd, err := openDirectory(r.fd(), path, beneath.OneMount)
 	for err == unix.EXDEV {
-		if err = r.crossed(path, how); err == nil {
-			fd, err = openat2(r.fd(), path, &how)
+		if err = r.crossed(path); err == nil {
+			fd, err = openDirectory(r.fd(), path, beneath.OneMount)
 		}
 	}
 	if err == unix.ELOOP { // a symbolic link on the way: for whoever asks there is no such directory

@@ -8,26 +8,20 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"hafs/lib/host/beneath"
 	"hafs/lib/replication/change"
 	"hafs/lib/replication/tree"
 )
 
-// opener opens directories of the share for reading. Nothing leaves the share by it, neither through any symbolic link nor into a mount.
-var opener = unix.OpenHow{
-	Flags:   unix.O_RDONLY | unix.O_DIRECTORY | unix.O_NOFOLLOW | unix.O_CLOEXEC | unix.O_NONBLOCK,
-	Resolve: unix.RESOLVE_BENEATH | unix.RESOLVE_NO_SYMLINKS | unix.RESOLVE_NO_MAGICLINKS | unix.RESOLVE_NO_XDEV,
-}
-
-// openDirectory opens a path below an opened directory; -1, without an error, if no directory is there.
+// openDirectory opens a path below an opened directory for reading; -1, without an error, if no directory is there. Mounts are not crossed.
 func openDirectory(below int, path string) (int, error) {
 	for {
-		fd, err := unix.Openat2(below, path, &opener)
+		fd, err := beneath.Open(below, path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0, beneath.OneMount)
 		switch {
-		case err == unix.EINTR || err == unix.EAGAIN: // EAGAIN: a rename raced with the resolution
 		case tree.Absent(err) || err == unix.ELOOP:
 			return -1, nil
 		case err == unix.EXDEV:
-			if err := tree.Crossed(below, path, opener); tree.Absent(err) {
+			if err := tree.Crossed(below, path); tree.Absent(err) {
 				return -1, nil
 			} else if err != nil {
 				return -1, &opening{path, err}
