@@ -53,7 +53,7 @@ func (c *cli) promoter() (promote.Promoter, error) {
 }
 
 type failedCommand struct {
-	Force bool     `help:"If no complete replica is left, let one succeed that is still being filled. What it has not got yet is gone for good."`
+	Force bool     `help:"If no complete replica is left, or one does not answer, let the furthest of the others succeed. What it has not got yet is gone for good."`
 	Names []string `arg:"" name:"name" help:"Servers that have failed."`
 }
 

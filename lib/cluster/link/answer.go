@@ -121,7 +121,7 @@ func (d *Daemon) answer(from string, q Request) Reply {
 	case Fetch:
 		return Reply{Record: &have}
 	case Locate:
-		return Reply{Position: position(d.Settings.Position())}
+		return Reply{Position: d.position(have)}
 	case Inquire:
 		return Reply{Details: d.details(have, confirmed, voted)}
 	case Prepare, Accept:
@@ -232,12 +232,18 @@ func (d *Daemon) vote(from string, q Request) (agree.Answer, error) {
 	return a, nil
 }
 
-// position reads how far hafs-mirror says that this server's copy has come.
-func position(path string) *repair.Position {
+// position is how far hafs-mirror says that this server's copy has come. A copy that was not fed in every generation since is of an older share: it is
+// not complete any more, also before its feeder has found that out.
+func (d *Daemon) position(have record.Record) *repair.Position {
 	var p repair.Position
-	text, err := os.ReadFile(path)
+	text, err := os.ReadFile(d.Settings.Position())
 	if err != nil || json.Unmarshal(text, &p) != nil {
 		return nil
+	}
+	for n := p.Generation; p.Complete && n <= have.Generation; n++ {
+		then, err := d.store.Generation(n)
+		role := then.Role(d.Settings.Name)
+		p.Complete = err == nil && (role == record.RoleDRS1 || role == record.RoleDRS2)
 	}
 	return &p
 }

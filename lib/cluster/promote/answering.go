@@ -3,6 +3,7 @@ package promote
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
@@ -52,6 +53,8 @@ func (p Promoter) Explain(ctx context.Context, r record.Record, gone []string) (
 	if err != nil && !errors.Is(err, link.ErrNotRunning) {
 		return Explanation{}, err
 	}
-	e, err := Explain(r, gone, answering, p.positions(ctx, r, gone))
+	left := slices.Concat(gone, silent(r, gone, answering))
+	_, positions := p.positions(ctx, r, func() []string { return left })
+	e, err := Explain(r, gone, answering, positions)
 	return e, status(err)
 }

@@ -72,17 +72,12 @@ type Voter struct {
 }
 
 // Explain says what would follow in record r if the servers gone failed now. alive says of the members whether they answer; one that is not in it
-// is not known to. A nil alive means that nothing is known; positions are those of the replicas, as far as they are known. Without a record that could follow the answer is a repair.Refusal.
+// is not known to. A nil alive means that nothing is known; positions are what the replicas answered. Without a record that could follow the answer is a repair.Refusal.
 func Explain(r record.Record, gone []string, alive map[string]bool, positions repair.Positions) (Explanation, error) {
 	if err := askable(r, gone); err != nil {
 		return Explanation{}, err
 	}
-	e := Explanation{Cluster: r.Cluster, Generation: r.Generation, Gone: gone, Silent: []string{}}
-	for _, m := range r.Members() {
-		if answers, known := alive[m]; known && !answers && !slices.Contains(gone, m) {
-			e.Silent = append(e.Silent, m)
-		}
-	}
+	e := Explanation{Cluster: r.Cluster, Generation: r.Generation, Gone: gone, Silent: silent(r, gone, alive)}
 	left := slices.Concat(gone, e.Silent)
 	next, err := repair.Repair(r, left, positions)
 	var refusal repair.Refusal
@@ -98,6 +93,17 @@ func Explain(r record.Record, gone []string, alive map[string]bool, positions re
 		e.Proposer = watchers[0]
 	}
 	return e, nil
+}
+
+// silent are the members that are not said to be gone and do not answer.
+func silent(r record.Record, gone []string, alive map[string]bool) []string {
+	names := []string{}
+	for _, m := range r.Members() {
+		if answers, known := alive[m]; known && !answers && !slices.Contains(gone, m) {
+			names = append(names, m)
+		}
+	}
+	return names
 }
 
 // askable refuses questions that can only be a mistake.

@@ -26,7 +26,7 @@ type Promoter struct {
 	Links    link.Client
 	Log      zerolog.Logger
 	DryRun   bool // decide, print, change nothing
-	Force    bool // let a replica that is still being filled succeed when no complete one is left
+	Force    bool // let a replica succeed that is still being filled, or whose better one does not answer
 
 	// Drain stops the clients of this server's share and waits until a replica has everything, each for at most so long. What comes with it
 	// lets the clients go on; it is never nil. A Refusal says that this replica cannot be waited for.
@@ -49,15 +49,14 @@ const maxRounds = 4
 // Failed decides for servers that are gone. Whoever else this server has lost is gone too: one new record then repairs all at once.
 func (p Promoter) Failed(ctx context.Context, names ...string) error {
 	return p.carry(ctx, func(current record.Record) (record.Record, error) {
-		gone := p.alsoLost(ctx, current, names)
-		positions := p.positions(ctx, current, gone)
+		gone, positions := p.positions(ctx, current, func() []string { return p.alsoLost(ctx, current, names) })
 		if len(positions) > 0 {
 			p.Log.Info().Interface("positions", positions).Msg("how far the replicas are")
 		}
 		next, err := repair.Repair(current, gone, positions)
 		if refusal := (repair.Refusal{}); p.Force && errors.As(err, &refusal) {
 			p.Log.Warn().Str("risk", "files that this replica has not got yet are gone for good").Msg(refusal.Reason)
-			return repair.Repair(current, gone, Complete(positions))
+			return repair.Repair(current, gone, repair.Complete(current, gone, positions))
 		}
 		return next, err
 	})

@@ -26,30 +26,6 @@ type Nothing struct{ Reason string }
 
 func (n Nothing) Error() string { return n.Reason }
 
-// Position is how far a replica has come.
-type Position struct {
-	Complete   bool   // false: still being filled for the first time
-	Generation uint64 // in which the file sharing server counted
-	Number     uint64 // of changes applied in that generation
-}
-
-func (p Position) ahead(q Position) bool {
-	if p.Generation != q.Generation {
-		return p.Generation > q.Generation
-	}
-	return p.Number > q.Number
-}
-
-// Positions holds what is known of the replicas; a replica that is not in it counts as complete at position 0.
-type Positions map[string]Position
-
-func (p Positions) of(name string) Position {
-	if position, known := p[name]; known {
-		return position
-	}
-	return Position{Complete: true}
-}
-
 // Repair is the record after the servers gone have failed.
 //
 // A lost DRS1 is followed by its DRS2, a lost FS by the best DRS1 (see successor), whose own DRS2 moves up; spares fill what is
@@ -74,17 +50,11 @@ func Repair(r record.Record, gone []string, positions Positions) (record.Record,
 			next.Servers[i].Status = record.Failed
 		}
 	}
-	var survivors []string // DRS1s of the old record that live
-	for _, name := range r.DRS1s() {
-		if !lost[name] {
-			survivors = append(survivors, name)
-		}
-	}
 	for i, p := range next.Pairs {
 		next.Pairs[i] = vacate(p, lost)
 	}
 	if lost[r.FS.Name] {
-		fs, err := successor(survivors, next, positions)
+		fs, err := successor(r, gone, positions)
 		if err != nil {
 			return record.Record{}, err
 		}
@@ -106,29 +76,6 @@ func vacate(p record.Pair, left map[string]bool) record.Pair {
 		p.DRS1, p.DRS2 = p.DRS2, record.Trouble
 	}
 	return p
-}
-
-// successor chooses the next FS: among the DRS1s that live, the most advanced complete one, ties in the order of the pairs. Only
-// when no DRS1 lives, the DRS2s that just moved up are considered: they are a step further behind.
-func successor(survivors []string, next record.Record, positions Positions) (string, error) {
-	candidates := survivors
-	if len(candidates) == 0 {
-		candidates = next.DRS1s()
-	}
-	if len(candidates) == 0 {
-		return "", Refusal{Reason: "the file sharing server is gone and no replica lives"}
-	}
-	best := ""
-	for _, name := range candidates {
-		p := positions.of(name)
-		if p.Complete && (best == "" || p.ahead(positions.of(best))) {
-			best = name
-		}
-	}
-	if best == "" {
-		return "", Refusal{Reason: fmt.Sprintf("the file sharing server is gone and no replica is complete: %s still being filled", strings.Join(candidates, ", "))}
-	}
-	return best, nil
 }
 
 // fill puts spares into empty places: DRS1 places of all pairs first, then DRS2 places.

@@ -1,6 +1,7 @@
 package repair
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -16,7 +17,7 @@ import (
 // A scenario is a record, one thing that happens, and the record or refusal that follows, one per line:
 //
 //	record  fs=L1 pairs=W3/M2,M1/L2 spares=M3 failed=
-//	lead    W3=12 M1=filling
+//	lead    W3=12 M1=filling W1=none M2=9@6    (@: in an earlier generation than 7; who is not named does not answer; without the line replicas are not numbered)
 //	gone    L1 W3
 //	expect  fs=M1 pairs=M2/M3,L2/trouble spares= failed=L1,W3
 //	refused the file sharing server is gone and no replica lives
@@ -29,7 +30,7 @@ func TestScenarios(t *testing.T) {
 func play(t *testing.T, file, text string) {
 	var current, next record.Record
 	var outcome error
-	positions := Positions{}
+	positions := Unnumbered
 	for i, line := range strings.Split(text, "\n") {
 		line, _, _ = strings.Cut(line, "#")
 		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
@@ -38,7 +39,7 @@ func play(t *testing.T, file, text string) {
 		switch verb {
 		case "":
 		case "record":
-			current, positions = recordtest.Parse(t, rest), Positions{}
+			current, positions = recordtest.Parse(t, rest), Unnumbered
 		case "lead":
 			positions = parsePositions(t, words)
 		case "gone":
@@ -77,9 +78,14 @@ func parsePositions(t *testing.T, words []string) Positions {
 	positions := Positions{}
 	for _, w := range words {
 		name, value, _ := strings.Cut(w, "=")
+		if value == "none" {
+			positions[name] = None
+			continue
+		}
 		p := Position{Complete: value != "filling", Generation: 7}
 		if p.Complete {
-			if _, err := fmt.Sscan(value, &p.Number); err != nil {
+			number, generation, _ := strings.Cut(value, "@")
+			if _, err := fmt.Sscan(number+" "+cmp.Or(generation, "7"), &p.Number, &p.Generation); err != nil {
 				t.Fatal(err)
 			}
 		}

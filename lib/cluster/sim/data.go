@@ -21,13 +21,6 @@ type replica struct {
 	fed      uint64 // latest batch of that feeder
 }
 
-type replicaPosition struct {
-	repair.Position
-	known bool
-}
-
-func (d *replica) reported() replicaPosition { return replicaPosition{d.position, true} }
-
 // move keeps what a new generation does not touch. Who gets a place among the replicas is filled first, whatever it holds.
 func (d *replica) move(have, next *record.Record, self string) {
 	holds := func(r *record.Record) bool {

@@ -106,7 +106,7 @@ func (s *server) beaten(from *server, generation, lease uint64) *facts {
 		s.newer[from.name] = generation
 		s.nudge()
 	}
-	f := &facts{voted: s.voted, position: s.data.reported()}
+	f := &facts{voted: s.voted}
 	f.Cluster, f.Generation, f.Healthy = s.record.Cluster, s.record.Generation, true
 	f.Fit = s.record.Role(s.name) == record.RoleFailed && s.confirmed && !s.time().Before(s.fitAt)
 	return f

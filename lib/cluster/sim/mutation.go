@@ -17,6 +17,9 @@ const (
 	OpenGate        Mutation = "a replica takes data of any generation"
 	SmallMargin     Mutation = "the lease is shorter by a twentieth only"
 	NeverKeep       Mutation = "a program that starts does not sync what one before it left"
+	SilentIsWhole   Mutation = "a replica that does not say how far it is counts as complete at 0"
+	FewAreEnough    Mutation = "a promotion goes on without the replicas that do not answer, however few are left"
+	MovedUpIsSure   Mutation = "a replica that was complete as a DRS2 counts as sure to have what was acknowledged"
 	LeaseFromAnswer Mutation = "the lease is counted from the answer, not from the question"
 )
 
@@ -25,6 +28,8 @@ type rules struct {
 	skipSync, silentIsYes, noLeaseWait, noBallots, forgetVote, ignorePosition, serveOn bool
 
 	noStartWait, grantAfterVote, keepLease, openGate, neverKeep, smallMargin, fromAnswer bool
+
+	silentIsWhole, fewAreEnough, movedUpIsSure bool
 }
 
 func rulesOf(m Mutation) rules {
@@ -33,5 +38,6 @@ func rulesOf(m Mutation) rules {
 		forgetVote: m == ForgetVote, ignorePosition: m == IgnorePosition, serveOn: m == ServeOn, noStartWait: m == NoStartWait,
 		grantAfterVote: m == GrantAfterVote, keepLease: m == KeepLease, openGate: m == OpenGate,
 		smallMargin: m == SmallMargin, neverKeep: m == NeverKeep, fromAnswer: m == LeaseFromAnswer,
+		silentIsWhole: m == SilentIsWhole, fewAreEnough: m == FewAreEnough, movedUpIsSure: m == MovedUpIsSure,
 	}
 }

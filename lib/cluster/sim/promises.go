@@ -7,14 +7,11 @@ import (
 	"hafs/lib/cluster/record"
 )
 
-// knowledge is how old a proposer's knowledge of positions may be: they come with heartbeats.
-const knowledge = 2 * examination
-
 // promises is what clients were told by a barrier.
 type promises struct {
 	written int32
 	told    map[int32]promise
-	decided map[string]time.Duration // when a record with a new file sharing server was first proposed
+	decided map[string]time.Duration // when the decision for a record with a new file sharing server was first begun
 }
 
 type promise struct {
@@ -32,24 +29,20 @@ func (p *promises) promise(w *world, op int32, s *server) {
 	}
 }
 
-func (p *promises) decide(w *world, current, next *record.Record) {
+func (p *promises) decide(asked time.Duration, current, next *record.Record) {
 	if p.decided == nil {
 		p.decided = map[string]time.Duration{}
 	}
 	if line := describe(next); next.FS.Name != current.FS.Name && p.decided[line] == 0 {
-		p.decided[line] = w.now
+		p.decided[line] = asked
 	}
 }
 
-// succeed: I3 as far as the present rules promise it. What a barrier had acknowledged before the succession was decided is on the new file
-// sharing server, if any complete DRS1 that lives on has it. A planned move loses nothing that was acknowledged before it was decided; after a
-// failure the positions may be as old as heartbeats are.
+// succeed: I3 as far as the rules promise it. What a barrier had acknowledged before the succession was decided is on the new file sharing server, if any
+// complete DRS1 that lives on has it. Decided means: before the proposer asked the replicas how far they are; for a planned move, before it looked whether
+// the successor has everything.
 func (p *promises) succeed(w *world, before, next *record.Record) {
 	decided := p.decided[describe(next)]
-	planned := next.Role(before.FS.Name) != record.RoleFailed
-	if !planned {
-		decided -= knowledge
-	}
 	successor := w.byName[next.FS.Name].data.ops
 	for op, told := range p.told {
 		if slices.Contains(successor, op) {

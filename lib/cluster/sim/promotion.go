@@ -19,7 +19,8 @@ const maxRounds = 4
 type promotion struct {
 	s        *server
 	unit     string
-	decide   promote.Decision
+	decide   func(current record.Record, then func(record.Record, error))
+	asked    time.Duration // when the decision was begun
 	over     func()
 	rounds   int
 	current  record.Record
@@ -30,48 +31,40 @@ type promotion struct {
 
 // promote starts a unit unless it runs.
 func (s *server) promote(unit string, decide promote.Decision, over func()) {
-	if s.promotions[unit] {
+	s.start(&promotion{unit: unit, over: over, decide: func(current record.Record, then func(record.Record, error)) { then(decide(current)) }})
+}
+
+// promoteLater is promote for a decision that asks others first.
+func (s *server) promoteLater(unit string, decide func(current record.Record, then func(record.Record, error))) {
+	s.start(&promotion{unit: unit, decide: decide})
+}
+
+func (s *server) start(p *promotion) {
+	if s.promotions[p.unit] {
 		return
 	}
-	s.promotions[unit] = true
-	p := &promotion{s: s, unit: unit, decide: decide, over: over}
+	s.promotions[p.unit] = true
+	p.s = s
 	s.after(s.world.between(2*time.Millisecond, 40*time.Millisecond), p.round)
 }
 
-// failed reports a lost server.
+// failed reports a lost server. If it is the file sharing server, the replicas are asked how far they are, as hafs-promote asks them.
 func (s *server) failed(name string) {
-	s.promote("promote@"+name, func(current record.Record) (record.Record, error) {
-		view, positions := s.view()
-		gone := promote.Gone(current, []string{name}, view)
-		if slices.Contains(gone, current.FS.Name) && positions != nil {
-			for _, drs1 := range current.DRS1s() {
-				if _, known := positions[drs1]; !known && !slices.Contains(gone, drs1) {
-					return record.Record{}, repair.Refusal{Reason: "the position of " + drs1 + " is not known"}
-				}
-			}
-		}
-		return repair.Repair(current, gone, positions)
-	}, nil)
+	s.promoteLater("promote@"+name, func(current record.Record, then func(record.Record, error)) {
+		lost := func() []string { return promote.Gone(current, []string{name}, s.view()) }
+		s.locate(current, lost, func(gone []string, positions repair.Positions) { then(repair.Repair(current, gone, positions)) })
+	})
 }
 
-// view is what linkcheck knows of its peers. A position counts only when it came with a fresh answer: the verdict of a peer that was cut off is Alive again
-// as soon as its own heartbeat is heard, and what it said before may be old.
-func (s *server) view() (map[string]link.Peer, repair.Positions) {
-	view, positions := map[string]link.Peer{}, repair.Positions{}
-	positions[s.name] = s.data.position
+// view is what linkcheck knows of its peers.
+func (s *server) view() map[string]link.Peer {
+	view := map[string]link.Peer{}
 	for _, p := range s.peers {
-		if p == nil {
-			continue
-		}
-		view[p.to.name] = link.Peer{Verdict: p.times.At(s.time(), examination), Facts: p.facts.Facts}
-		if p.facts.position.known && s.time().Sub(p.times.Answered) < examination {
-			positions[p.to.name] = p.facts.position.Position
+		if p != nil {
+			view[p.to.name] = link.Peer{Verdict: p.times.At(s.time(), examination), Facts: p.facts.Facts}
 		}
 	}
-	if s.world.rules.ignorePosition {
-		positions = nil
-	}
-	return view, positions
+	return view
 }
 
 // probe takes one failed server back that is fit.
@@ -100,9 +93,13 @@ func (s *server) again() {
 }
 
 func (p *promotion) round() {
+	current := *p.s.disk.record
+	p.asked = p.s.world.now
+	p.decide(current, func(next record.Record, err error) { p.propose(current, next, err) })
+}
+
+func (p *promotion) propose(current, next record.Record, err error) {
 	s := p.s
-	current := *s.disk.record
-	next, err := p.decide(current)
 	if err != nil || p.rounds == maxRounds {
 		s.world.say(s, "%s: %v", p.unit, err)
 		p.end()
@@ -111,7 +108,7 @@ func (p *promotion) round() {
 	p.rounds++
 	p.current, p.wanted = current, next
 	s.world.say(s, "%s proposes %s", p.unit, describe(&next))
-	s.world.data.decide(s.world, &current, &next)
+	s.world.data.decide(p.asked, &current, &next)
 	p.proposal = agree.NewProposal(s.name, current, next, func(limit time.Duration) time.Duration { return s.world.between(0, limit) })
 	p.drive()
 }

@@ -74,8 +74,7 @@ type peer struct {
 // facts are what a heartbeat's answer says.
 type facts struct {
 	link.Facts
-	voted    uint64
-	position replicaPosition
+	voted uint64
 }
 
 func newServer(w *world, index int, name string, first *record.Record) *server {

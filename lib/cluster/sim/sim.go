@@ -1,7 +1,7 @@
 // Package sim runs whole clusters in virtual time, from a seed: the same seed gives the same story, event by event.
 //
 // What decides is the real thing: record, repair, agree (Vote, Proposal), link (Times, Reports, Due, Wanted, Stand, Newest, Voter, Cast,
-// Returning), promote (Gone, Unfit) and gate.Allow. What is modelled is what acts: clocks, network, disks, processes, and a plain data plane.
+// Returning), promote (Gone, Unfit, Located) and gate.Allow. What is modelled is what acts: clocks, network, disks, processes, and a plain data plane.
 // After every event the invariants of DESIGN.md are checked; when all faults are healed the cluster must become whole by itself.
 //
 // It does not promise that the files on disk are written in the right order (record and agree test that step by step), nor anything
@@ -18,6 +18,7 @@ import (
 type Options struct {
 	Servers  int      // 0: 3 to 15
 	Mutation Mutation // a rule that is broken on purpose
+	Tardy    bool     // replicas are often late to say how far they are
 	Tell     bool     // keep the whole story
 }
 

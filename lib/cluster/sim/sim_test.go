@@ -25,7 +25,7 @@ func TestSeeds(t *testing.T) {
 		return
 	}
 	started := time.Now()
-	outcomes := runAll(*seeds)
+	outcomes := runAll(1, uint64(*seeds), Options{})
 	var sum Counts
 	var failed []uint64
 	slowest := Outcome{}
@@ -49,8 +49,17 @@ func TestSeeds(t *testing.T) {
 	}
 }
 
-// runAll runs seeds 1 to n on all processors.
-func runAll(n int) []Outcome {
+// Nothing breaks either when replicas are late to say how far they are, and the cluster becomes whole all the same.
+func TestTardyReplicas(t *testing.T) {
+	for _, o := range runAll(1, uint64(*seeds)/5, Options{Tardy: true}) {
+		if o.Failure != nil {
+			t.Errorf("seed %d: %s", o.Seed, o.Failure)
+		}
+	}
+}
+
+// runAll runs n seeds on all processors.
+func runAll(first, n uint64, options Options) []Outcome {
 	var mu sync.Mutex
 	var outcomes []Outcome
 	next := make(chan uint64)
@@ -58,15 +67,15 @@ func runAll(n int) []Outcome {
 	for range runtime.GOMAXPROCS(0) {
 		working.Go(func() {
 			for seed := range next {
-				o := Run(seed, Options{})
+				o := Run(seed, options)
 				mu.Lock()
 				outcomes = append(outcomes, o)
 				mu.Unlock()
 			}
 		})
 	}
-	for i := range uint64(n) {
-		next <- i + 1
+	for i := range n {
+		next <- first + i
 	}
 	close(next)
 	working.Wait()

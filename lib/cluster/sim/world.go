@@ -21,6 +21,7 @@ type world struct {
 	rng     *rand.Rand
 	rules   rules
 	tell    bool
+	tardy   bool
 	story   Story
 	failure *Failure
 	counts  Counts
@@ -39,7 +40,7 @@ type world struct {
 }
 
 func newWorld(seed uint64, o Options) *world {
-	w := &world{rng: rand.New(rand.NewPCG(seed, 0x4af5)), rules: rulesOf(o.Mutation), tell: o.Tell, byName: map[string]*server{}}
+	w := &world{rng: rand.New(rand.NewPCG(seed, 0x4af5)), rules: rulesOf(o.Mutation), tell: o.Tell, tardy: o.Tardy, byName: map[string]*server{}}
 	n := o.Servers
 	if n == 0 {
 		n = 3 + min(w.rng.IntN(13), w.rng.IntN(13)) // small clusters are quicker and no less instructive
