@@ -85,6 +85,15 @@ func (p *Proposal) Hear(from string, phase Phase, b Ballot, a Answer) {
 	if phase != p.phase || b != p.ballot || phase != Preparing && phase != Accepting {
 		return
 	}
+	for _, r := range []*record.Record{a.Value, a.Chosen} {
+		if r == nil {
+			continue
+		}
+		if err := r.Newer(); err != nil { // it would have to be proposed again, and would be another one
+			p.phase, p.refusal = GaveUp, Refused{Reasons: []string{fmt.Sprintf("%s: %v", from, err)}}
+			return
+		}
+	}
 	p.answers[from] = a
 	if Count(p.members, p.answers) != Pending || decided(p.answers) != nil {
 		p.Close()

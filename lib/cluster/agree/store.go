@@ -34,6 +34,11 @@ func (s Store) Load(generation uint64) (Vote, error) {
 	if err := json.Unmarshal(text, &v); err != nil || v.Generation == 0 {
 		return Vote{}, fmt.Errorf("vote %s: %w (%v)", s.Path, ErrDamaged, err)
 	}
+	if v.Generation >= generation && v.Value != nil {
+		if err := v.Value.Newer(); err != nil {
+			return Vote{}, fmt.Errorf("vote %s: %w", s.Path, err)
+		}
+	}
 	switch {
 	case v.Generation < generation: // decided since
 		return Vote{Generation: generation}, nil

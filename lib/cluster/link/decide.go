@@ -125,6 +125,9 @@ type Voter struct {
 
 // Refusal is the answer of a member that does not vote for a record, whatever the ballot; false when ballots decide.
 func (v Voter) Refusal(from string, wanted record.Record) (agree.Answer, bool) {
+	if err := wanted.Newer(); err != nil {
+		return agree.Answer{Reason: err.Error()}, true
+	}
 	if v.Have.Generation >= wanted.Generation {
 		a := agree.Answer{Reason: fmt.Sprintf("has generation %d already", v.Have.Generation)}
 		if v.Have.Generation == wanted.Generation {

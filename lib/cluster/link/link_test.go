@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -405,6 +406,17 @@ func TestVoterHandsOutWhatWasChosen(t *testing.T) {
 		t.Error("an old generation:", a)
 	}
 	wanted.Generation += 2
+	text, err := json.Marshal(wanted)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var newer record.Record
+	if err := json.Unmarshal([]byte(strings.Replace(string(text), "{", `{"Zone":"a",`, 1)), &newer); err != nil {
+		t.Fatal(err)
+	}
+	if a, refused := v.Refusal("b", newer); !refused || !strings.Contains(a.Reason, "newer release") {
+		t.Error("a record of a newer release:", a)
+	}
 	if a, refused := v.Refusal("b", wanted); refused {
 		t.Error("refused:", a.Reason)
 	}

@@ -53,6 +53,8 @@ type Record struct {
 	DataDirectory string // where a DRS keeps its copy; the same as FS.SharedArea
 	ClientMount   string // the paper's mount point 2; the same as FS.Link
 	Pairs         []Pair
+
+	unknown string // what a peer's newer release wrote into it; see Newer
 }
 
 // Role is what a server is in a record.

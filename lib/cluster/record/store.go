@@ -90,6 +90,8 @@ func (r Record) Succeeds(have Record, next uint64) error {
 		return NotSuccessor{Have: have.String(), Offered: r.String(), Reason: reason}
 	}
 	switch {
+	case r.unknown != "":
+		return r.Newer()
 	case r.Cluster != have.Cluster:
 		return refuse("another cluster")
 	case r.Generation == have.Generation && r.Digest() != have.Digest():

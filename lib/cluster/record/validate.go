@@ -56,6 +56,9 @@ func isName(text string) bool { return len(text) <= maxNameBytes && nameForm.Mat
 
 // Validate finds every contradiction in a record; nil means it is whole.
 func (r Record) Validate() error {
+	if err := r.Newer(); err != nil {
+		return err
+	}
 	v := validation{record: r, placed: map[string]string{}}
 	v.servers()
 	v.fileServer()
