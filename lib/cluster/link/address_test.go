@@ -60,6 +60,9 @@ func TestLeaseOnThisMachine(t *testing.T) {
 	d := &Daemon{Settings: config.Settings{Name: "a", ExaminationTime: 400 * time.Millisecond, StateDirectory: dir, RunDirectory: dir}, Log: zerolog.New(os.Stderr)}
 	d.open()
 	d.record, d.confirmed = r, true
+	if err := d.remember(time.Now()); err != nil {
+		t.Fatal(err)
+	}
 	d.serve()
 	shows := func() (address, file bool) {
 		address, err := system.HasAddress("here", r.VirtualIP())

@@ -73,7 +73,7 @@ func (d *Daemon) relay(ctx context.Context, q Request) Reply {
 	if q.Kind == View {
 		return Reply{View: d.view()}
 	}
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	ctx, cancel := context.WithTimeout(ctx, AskPatience)
 	defer cancel()
 	r, err := d.ask(ctx, q.To, q)
 	if err != nil && r.Error == "" {
@@ -105,6 +105,7 @@ func (d *Daemon) answer(from string, q Request) Reply {
 		if q.Healthy {
 			d.hear(from, time.Now())
 		}
+		d.said(from, q.Examination)
 		d.sought[from] = max(d.sought[from], q.Lease)
 		if q.Generation > have.Generation {
 			d.newer[from] = q.Generation
@@ -154,7 +155,7 @@ func (d *Daemon) hear(from string, now time.Time) {
 }
 
 func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
-	f := Facts{Cluster: have.Cluster, Generation: have.Generation}
+	f := Facts{Cluster: have.Cluster, Generation: have.Generation, Version: d.Version, Examination: d.Settings.ExaminationTime}
 	f.Healthy, f.Problem = health(d.canaries)
 	if f.Problem == "" {
 		d.mu.Lock()
@@ -202,7 +203,7 @@ func (d *Daemon) vote(from string, q Request) (agree.Answer, error) {
 	before := d.voted
 	voter := Voter{
 		Self: d.Settings.Name, Have: d.record, Confirmed: d.confirmed, HandsOver: from == d.record.FS.Name && q.Lease > d.sought[from],
-		Silence: time.Since(d.fsHeard), Examination: d.Settings.ExaminationTime,
+		Silence: time.Since(d.fsHeard), Examination: d.times.Longest,
 	}
 	refusal, refused := voter.Refusal(from, *q.Record)
 	if !refused && q.Kind == Accept {

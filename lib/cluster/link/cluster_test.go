@@ -25,6 +25,7 @@ type world struct {
 	random  *rand.Rand
 	servers map[string]*Daemon
 	dirs    map[string]string
+	times   []time.Duration // the examination times that servers start with
 	cut     map[string]bool // "from to"
 	ends    map[string]time.Time
 	story   []string
@@ -35,7 +36,11 @@ type world struct {
 var everybody = strings.Fields("a b c d e")
 
 func (w *world) start(name string, first record.Record) {
-	d := newVoter(w.t, name, w.dirs[name], first)
+	w.mu.Lock()
+	own := w.times[w.random.IntN(len(w.times))]
+	w.tell("%s starts with %s", name, own)
+	w.mu.Unlock()
+	d := newVoterWith(w.t, name, w.dirs[name], first, own)
 	d.serving.acts.note = func(r record.Record, remaining time.Duration) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
@@ -114,7 +119,7 @@ func (w *world) beats(ctx context.Context, from string) {
 		role, silence := d.record.Role(from), time.Since(d.fsHeard)
 		d.mu.Unlock()
 		fs := role == record.RoleFS
-		if role == record.RoleDRS1 && silence >= examination && w.number(3) == 0 { // as soon as it can succeed
+		if role == record.RoleDRS1 && silence >= d.Settings.ExaminationTime && w.number(3) == 0 { // as soon as it can succeed
 			go w.propose(ctx, from, 0)
 		}
 		if fs && w.number(8) == 0 { // who has failed is back at once, so that there is always somebody to lose
@@ -131,7 +136,7 @@ func (w *world) beats(ctx context.Context, from string) {
 				if err != nil || r.Facts == nil {
 					return
 				}
-				if time.Since(sent) < examination {
+				if time.Since(sent) < d.Settings.ExaminationTime {
 					d.onAnswer(to, q, sent, *r.Facts)
 				}
 				if r.Facts.Generation > q.Generation {
@@ -142,7 +147,7 @@ func (w *world) beats(ctx context.Context, from string) {
 				}
 			}()
 		}
-		time.Sleep(Interval(examination))
+		time.Sleep(Interval(d.pace()))
 	}
 }
 
@@ -265,13 +270,21 @@ func (w *world) rearrange() {
 }
 
 // I1: whatever is lost, late, cut, restarted and wished for, no two servers ever have a lease at once.
-func TestNeverTwoLeases(t *testing.T) {
+func TestNeverTwoLeases(t *testing.T) { neverTwoLeases(t, examination) }
+
+// I1, while the examination time is changed from server to server, by restarts in any order and direction.
+func TestNeverTwoLeasesWithDifferentTimes(t *testing.T) {
+	neverTwoLeases(t, examination/2, examination, 4*examination)
+}
+
+func neverTwoLeases(t *testing.T, times ...time.Duration) {
 	seeds, leases := uint64(20), 0
 	for seed := range seeds {
 		if !t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				w := &world{
-					t: t, random: rand.New(rand.NewPCG(seed, 7)), servers: map[string]*Daemon{}, dirs: map[string]string{}, cut: map[string]bool{}, ends: map[string]time.Time{},
+					times: times,
+					t:     t, random: rand.New(rand.NewPCG(seed, 7)), servers: map[string]*Daemon{}, dirs: map[string]string{}, cut: map[string]bool{}, ends: map[string]time.Time{},
 				}
 				first := recordtest.Parse(t, "fs=a pairs=b/c spares=d,e")
 				ctx, stop := context.WithCancel(t.Context())

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"hafs/lib/cluster/agree"
+	"hafs/lib/cluster/lease"
 	"hafs/lib/cluster/record"
 	"hafs/lib/host/config"
 	"hafs/lib/host/session"
@@ -25,6 +26,7 @@ import (
 // starts hafs-promote and hafs-probe when a verdict calls for them.
 type Daemon struct {
 	Settings config.Settings
+	Version  string // of this release, said to others
 	Dialer   *session.Dialer
 	Machine  system.Machine
 	Log      zerolog.Logger
@@ -52,8 +54,11 @@ type Daemon struct {
 	stuck     time.Time            // since when FS has seen a vote for the next generation that led to nothing
 	newer     map[string]uint64    // servers seen with a newer generation
 	due       map[string]time.Time // lost servers, and when to report them next
-	probeDue  time.Time            // when hafs-probe may be started again
-	behind    Behind               // on FS: the replica that does not take what others take
+	started   time.Time
+	times     lease.Times              // examination times that may be in force here
+	says      map[string]time.Duration // the examination time each server said last; 0: it says none
+	probeDue  time.Time                // when hafs-probe may be started again
+	behind    Behind                   // on FS: the replica that does not take what others take
 }
 
 type peerLink struct {
@@ -67,8 +72,9 @@ func (d *Daemon) open() {
 	d.votes = agree.Store{Machine: d.Machine, Path: d.Settings.State("vote.json")}
 	d.wake = make(chan struct{}, 1)
 	d.peers, d.heard, d.newer, d.due = map[string]*peerLink{}, map[string]time.Time{}, map[string]uint64{}, map[string]time.Time{}
-	d.sought = map[string]uint64{}
+	d.sought, d.says = map[string]uint64{}, map[string]time.Duration{}
 	d.serving = newServing(d.Settings.Name, d.Settings.ExaminationTime, d.acts(), d.bound, d.Log)
+	d.serving.lend = d.lend
 }
 
 // Run works until ctx ends.
@@ -85,7 +91,9 @@ func (d *Daemon) Run(ctx context.Context) error {
 		go c.run(ctx)
 	}
 	d.confirmed = d.confirmedBefore()
-	d.remember(time.Now())
+	if err := d.remember(time.Now()); err != nil {
+		return err
+	}
 	d.serve()
 
 	listener, err := socket.Listen(d.Settings.Run("link.sock"))
@@ -159,6 +167,7 @@ func (d *Daemon) reconcile(ctx context.Context) time.Duration {
 	d.learn(ctx)
 	d.adjustLinks(ctx)
 	d.confirm()
+	d.settleTimes()
 	d.serve()
 	d.finish(ctx)
 	return d.report()
@@ -179,7 +188,7 @@ func (d *Daemon) adjustLinks(ctx context.Context) {
 		}
 		linking, stop := context.WithCancel(ctx)
 		p := newPeer(name, d.streamTo(s), d.Settings.ExaminationTime, FirstAnswerGrace(d.record.Generation))
-		p.question, p.answered, p.changed, p.needed = d.heartbeat, d.onAnswer, d.onVerdict, d.needsAnswers
+		p.question, p.answered, p.changed, p.needed, p.pace = d.heartbeat, d.onAnswer, d.onVerdict, d.needsAnswers, d.pace
 		if d.Settings.Name < name { // of two that hear each other one keeps asking, or both would hear and ask every other time
 			p.needed = nil
 		}
@@ -199,7 +208,7 @@ func (d *Daemon) heartbeat() Request {
 	seeks := d.serving.seeks()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return Request{Kind: Beat, Cluster: d.record.Cluster, Generation: d.record.Generation, Healthy: healthy, Lease: seeks}
+	return Request{Kind: Beat, Cluster: d.record.Cluster, Generation: d.record.Generation, Healthy: healthy, Lease: seeks, Examination: d.Settings.ExaminationTime}
 }
 
 // needsAnswers says whether each answer counts: for the lease of FS, or for the confirmation of the record.
@@ -212,6 +221,7 @@ func (d *Daemon) needsAnswers() bool {
 func (d *Daemon) onAnswer(name string, q Request, sent time.Time, f Facts) {
 	d.serving.answered(name, q, sent, f)
 	d.mu.Lock()
+	d.said(name, f.Examination)
 	newer := f.Cluster == d.record.Cluster && f.Generation > d.record.Generation
 	if newer {
 		d.newer[name] = f.Generation

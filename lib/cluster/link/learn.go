@@ -9,7 +9,8 @@ import (
 	"hafs/lib/cluster/record"
 )
 
-const askPatience = 2 * time.Second
+// AskPatience bounds how long a server may take to answer a question.
+const AskPatience = 2 * time.Second
 
 // confirm settles, once after a boot, whether this server may believe its record: only when a majority has the same one.
 func (d *Daemon) confirm() {
@@ -57,7 +58,7 @@ func (d *Daemon) learn(ctx context.Context) {
 	if from == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, askPatience)
+	ctx, cancel := context.WithTimeout(ctx, AskPatience)
 	defer cancel()
 	reply, err := d.ask(ctx, from, Request{Kind: Fetch})
 	if err == nil && reply.Record == nil {
@@ -137,6 +138,6 @@ func (d *Daemon) sign(q Request) Request {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	q.Cluster, q.Generation = d.record.Cluster, d.record.Generation
+	q.Cluster, q.Generation, q.Examination = d.record.Cluster, d.record.Generation, d.Settings.ExaminationTime
 	return q
 }

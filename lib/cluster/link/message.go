@@ -37,6 +37,8 @@ type Request struct {
 	Lease      uint64         `json:"lease,omitempty"`      // with a beat: the lease FS asks for; with a vote: the one it gave up to hand its role over
 	Ballot     *agree.Ballot  `json:"ballot,omitempty"`
 	Record     *record.Record `json:"record,omitempty"`
+	// Examination is the sender's examination time; 0: its release is older than that it is said.
+	Examination time.Duration `json:"examination_ns,omitempty"`
 }
 
 // Reply is the answer to the request with the same ID.
@@ -60,6 +62,9 @@ type Facts struct {
 	Problem    string `json:"problem,omitempty"` // why it is not healthy
 	Fit        bool   `json:"fit,omitempty"`     // failed in the record, and ready to be taken back
 	Voted      uint64 `json:"voted,omitempty"`   // has voted for this later generation: the answer counts for no lease of an earlier one
+	Version    string `json:"version,omitempty"` // of its release; empty: one that does not say it yet
+	// Examination is how long after it heard the question this server does not help to replace FS; 0: its release is older than that it is said.
+	Examination time.Duration `json:"examination_ns,omitempty"`
 }
 
 // Peer is what hafs-linkcheck knows of another server.

@@ -13,10 +13,11 @@ import (
 // dialer opens the stream of a link.
 type dialer func(ctx context.Context) (io.ReadWriteCloser, error)
 
+// Of one link, and of the simulation's.
 const (
-	dialPatience = 2 * time.Second // a handshake on a machine that has other things to do
-	redialPause  = 100 * time.Millisecond
-	failedPause  = time.Second // between attempts to reach a server that has failed
+	DialPatience = 2 * time.Second // a handshake on a machine that has other things to do
+	RedialPause  = 100 * time.Millisecond
+	FailedPause  = time.Second // between attempts to reach a server that has failed
 )
 
 // peer keeps the link to one server: dials, sends heartbeats, dials again, and says when the verdict changes.
@@ -28,6 +29,7 @@ type peer struct {
 	answered    func(name string, q Request, sent time.Time, facts Facts) // called with every answer that came in time
 	changed     func(name string, from, to Verdict)
 	clock       func() time.Duration // counts the time that this machine sleeps
+	pace        func() time.Duration // the examination time by which heartbeats are sent
 	needed      func() bool          // an answer is needed at each moment, whatever is heard from the peer; nil: yes
 
 	mu      sync.Mutex
@@ -44,7 +46,7 @@ type peer struct {
 
 func newPeer(name string, dial dialer, examination, grace time.Duration) *peer {
 	return &peer{
-		name: name, dial: dial, examination: examination, clock: lease.Clock,
+		name: name, dial: dial, examination: examination, clock: lease.Clock, pace: func() time.Duration { return examination },
 		times: Times{Watched: time.Now(), Grace: grace}, verdict: Unknown, fresh: make(chan struct{}, 1), now: make(chan struct{}, 1),
 	}
 }
@@ -68,9 +70,9 @@ func (p *peer) pause() time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.verdict == Lost {
-		return failedPause
+		return FailedPause
 	}
-	return redialPause
+	return RedialPause
 }
 
 func (p *peer) connect(ctx context.Context) error {
@@ -108,7 +110,7 @@ func (p *peer) beat(ctx context.Context) {
 			p.disconnect(err)
 			return
 		}
-		if p.silentSince(started) > max(p.examination, dialPatience) {
+		if p.silentSince(started) > max(p.examination, DialPatience) {
 			p.disconnect(errors.New("no answer on this connection"))
 			return
 		}
@@ -116,13 +118,15 @@ func (p *peer) beat(ctx context.Context) {
 			go p.ask(ctx, c)
 		}
 		select {
-		case <-time.After(untilBeat(time.Now(), Interval(p.examination))):
+		case <-time.After(untilBeat(time.Now(), p.interval())):
 		case <-p.now:
 		case <-ctx.Done():
 			return
 		}
 	}
 }
+
+func (p *peer) interval() time.Duration { return Interval(p.pace()) }
 
 // untilBeat is how long it is to the next moment at which heartbeats are sent: by the time of day, so that all servers whose clocks agree send at the
 // same moments and count a peer's silence from the same one. Nothing depends on that but how far apart they notice a loss.
@@ -143,10 +147,9 @@ const provePause = time.Second
 
 // due says whether the peer must be asked now. One whose own heartbeats come in is known to live.
 func (p *peer) due(now time.Time) bool {
-	needed := p.needed == nil || p.needed()
+	needed, interval := p.needed == nil || p.needed(), p.interval()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	interval := Interval(p.examination)
 	if heard := !p.times.Answered.IsZero() && now.Sub(p.times.Heard) < interval*3/2; heard && !needed && now.Sub(p.asked) < provePause-interval/2 {
 		return false
 	}

@@ -10,8 +10,11 @@ import (
 )
 
 // remember is what a voter must know when this program starts. It may have heard FS a moment before it ended, so it keeps to it as if it had heard it
-// now; a vote that cannot be read may be for the next generation.
-func (d *Daemon) remember(now time.Time) {
+// now, for the longest examination time it may have promised; a vote that cannot be read may be for the next generation.
+func (d *Daemon) remember(now time.Time) error {
+	if err := d.rememberTimes(now); err != nil {
+		return err
+	}
 	d.fsHeard = now
 	next := d.record.Generation + 1
 	vote, err := d.votes.Load(next)
@@ -19,6 +22,7 @@ func (d *Daemon) remember(now time.Time) {
 		d.voted = next
 	}
 	d.noteDamage(err)
+	return nil
 }
 
 // noteDamage keeps what hafs-status says of a vote that cannot be read; with d.mu held, or before anybody else is there.
@@ -78,8 +82,8 @@ func (d *Daemon) handsOver(q Request) bool {
 	return d.record.Role(d.Settings.Name) == record.RoleFS && q.Record.FS.Name != d.Settings.Name
 }
 
-// stuckTime is how long FS waits for others to finish a vote: many times what a proposer takes that has not died.
-func stuckTime(examination time.Duration) time.Duration { return 2*examination + restTime }
+// StuckTime is how long FS waits for others to finish a vote: many times what a proposer takes that has not died.
+func StuckTime(examination time.Duration) time.Duration { return 2*examination + RestTime }
 
 // finish has FS bring a vote to its end whose proposer is gone: until then those who voted give no lease, and if they voted for another FS, nobody but
 // FS itself may have that record chosen or another one in its place.
@@ -99,8 +103,8 @@ func (d *Daemon) finish(ctx context.Context) {
 		d.stuck = time.Time{}
 	case d.stuck.IsZero():
 		d.stuck = time.Now()
-		time.AfterFunc(stuckTime(d.Settings.ExaminationTime), d.nudge)
-	case time.Since(d.stuck) >= stuckTime(d.Settings.ExaminationTime):
+		time.AfterFunc(StuckTime(d.Settings.ExaminationTime), d.nudge)
+	case time.Since(d.stuck) >= StuckTime(d.Settings.ExaminationTime):
 		d.stuck = time.Time{}
 		next := r.Clone() // the same again, unless another record is half chosen
 		next.Generation++

@@ -20,6 +20,11 @@ import (
 // newVoter is a hafs-linkcheck without links and without an address.
 func newVoter(t *testing.T, name, directory string, r record.Record) *Daemon {
 	t.Helper()
+	return newVoterWith(t, name, directory, r, examination)
+}
+
+func newVoterWith(t *testing.T, name, directory string, r record.Record, examination time.Duration) *Daemon {
+	t.Helper()
 	d := &Daemon{
 		Settings: config.Settings{Name: name, ExaminationTime: examination, StateDirectory: directory, RunDirectory: directory},
 		Log:      zerolog.Nop(), Start: func(string) error { return nil },
@@ -34,7 +39,9 @@ func newVoter(t *testing.T, name, directory string, r record.Record) *Daemon {
 		t.Fatal(err)
 	}
 	d.confirmed = true
-	d.remember(time.Now())
+	if err := d.remember(time.Now()); err != nil {
+		t.Fatal(err)
+	}
 	none := func(record.Record) error { return nil }
 	d.serving.acts = acts{
 		hold: func(record.Record, time.Duration, bool) error { return nil }, drop: none,
@@ -168,7 +175,7 @@ func TestHandOver(t *testing.T) {
 		}
 		late := a.sign(ask(Prepare, 2, three(t, 8, "b")))
 		votedYes(t, c.answer("a", question))
-		time.Sleep(restTime)
+		time.Sleep(RestTime)
 		c.answer("a", a.heartbeat())
 		refusedBecauseHeard(t, c.answer("a", late))
 	})
@@ -215,7 +222,7 @@ func TestVoteLeftHalfDone(t *testing.T) {
 			time.Sleep(Interval(examination))
 			synctest.Wait()
 		}
-		if a.record.Generation != 8 || c.record.Generation != 8 || time.Since(started) < stuckTime(examination) {
+		if a.record.Generation != 8 || c.record.Generation != 8 || time.Since(started) < StuckTime(examination) {
 			t.Errorf("after %s: %d and %d", time.Since(started), a.record.Generation, c.record.Generation)
 		}
 		time.Sleep(examination)

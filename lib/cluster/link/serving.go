@@ -18,6 +18,8 @@ type serving struct {
 	self        string
 	examination time.Duration
 	acts        acts
+	// lend is for how long an answer counts of a server that says this examination time; 0: it says none.
+	lend func(said time.Duration) time.Duration
 	// bound says whether this server has voted for a generation after this one: then it counts for no lease, its own neither.
 	bound func(generation uint64) bool
 	log   zerolog.Logger
@@ -25,7 +27,7 @@ type serving struct {
 	mu        sync.Mutex
 	latest    uint64        // the newest generation that was told, whatever this server is in it
 	record    record.Record // the one in which this server is FS; generation 0: it is not FS
-	sent      map[string]time.Time
+	grants    map[string]lease.Grant
 	until     time.Time // end of the lease; zero: there is none
 	written   time.Time // when the file was last renewed
 	refreshed time.Time // when the address was
@@ -44,12 +46,16 @@ type acts struct {
 	forget func() error                                                    // removes it
 }
 
-// restTime is how long FS seeks no lease after it asked for a vote that hands its role over: the question has had its answer or lost it by then.
-const restTime = 2 * askPatience
+// RestTime is how long FS seeks no lease after it asked for a vote that hands its role over: the question has had its answer or lost it by then.
+const RestTime = 2 * AskPatience
 
 func newServing(self string, examination time.Duration, a acts, bound func(uint64) bool, log zerolog.Logger) *serving {
 	// Terms of one server must grow, also when this program starts again.
-	return &serving{self: self, examination: examination, acts: a, bound: bound, log: log, term: uint64(time.Now().UnixNano())}
+	s := &serving{self: self, examination: examination, acts: a, bound: bound, log: log, term: uint64(time.Now().UnixNano())}
+	s.lend = func(said time.Duration) time.Duration {
+		return lease.Times{}.Start(examination).Lend(examination, said)
+	}
+	return s
 }
 
 // become takes a record that is known to be the newest. A server that is FS in it no more has lost lease and address when this returns. It says whether
@@ -67,7 +73,7 @@ func (s *serving) become(r record.Record, fs bool) (needed bool) {
 		s.term++
 	}
 	if !fs {
-		s.record, s.sent = record.Record{}, nil
+		s.record, s.grants = record.Record{}, nil
 		if before.Generation > 0 {
 			s.lose(before)
 		} else if first { // an earlier run of this program may have left something
@@ -77,7 +83,7 @@ func (s *serving) become(r record.Record, fs bool) (needed bool) {
 	}
 	s.record = r
 	if before.Generation == 0 {
-		s.sent = map[string]time.Time{}
+		s.grants = map[string]lease.Grant{}
 	}
 	// A lease goes on in the next generation: nobody helps to replace its FS before the examination time has passed since it was installed.
 	if !s.until.IsZero() {
@@ -115,8 +121,8 @@ func (s *serving) handOver() uint64 {
 	if s.resting.IsZero() {
 		s.term++
 	}
-	s.resting = time.Now().Add(restTime)
-	clear(s.sent)
+	s.resting = time.Now().Add(RestTime)
+	clear(s.grants)
 	if !s.until.IsZero() {
 		s.lose(s.record)
 		s.log.Info().Str("event", "lease_lost").Uint64("generation", s.record.Generation).Msg("gave the lease up to hand the role over")
@@ -137,9 +143,7 @@ func (s *serving) answered(name string, q Request, sent time.Time, f Facts) {
 	case f.Cluster != s.record.Cluster, f.Generation > g, f.Voted > g:
 		return
 	}
-	if sent.After(s.sent[name]) {
-		s.sent[name] = sent
-	}
+	s.grants[name] = s.grants[name].Later(lease.Grant{Sent: sent, For: s.lend(f.Examination)})
 	s.renew()
 }
 
@@ -147,9 +151,9 @@ func (s *serving) answered(name string, q Request, sent time.Time, f Facts) {
 func (s *serving) renew() {
 	g, now := s.record.Generation, time.Now() // before asking: a vote that comes in between is later
 	if !s.bound(g) {
-		s.sent[s.self] = now
+		s.grants[s.self] = lease.Grant{Sent: now, For: s.examination}
 	}
-	until := lease.Until(s.record.Members(), s.sent, s.examination)
+	until := lease.Until(s.record.Members(), s.grants)
 	if !until.After(s.until) || !until.After(now) {
 		return
 	}

@@ -270,7 +270,7 @@ func TestHandOverComesToNothing(t *testing.T) {
 		if again := s.handOver(); again != gaveUp || gaveUp <= old.Lease {
 			t.Fatalf("terms: %d, then gave up %d and %d", old.Lease, gaveUp, again)
 		}
-		time.Sleep(restTime - time.Millisecond)
+		time.Sleep(RestTime - time.Millisecond)
 		if s.seeks() != 0 {
 			t.Fatal("seeks a lease while its question may still be on its way")
 		}

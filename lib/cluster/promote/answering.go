@@ -9,6 +9,7 @@ import (
 
 	"hafs/lib/cluster/link"
 	"hafs/lib/cluster/record"
+	"hafs/lib/cluster/repair"
 )
 
 // patience bounds how long a member may take to answer that this server keeps no link to.
@@ -54,7 +55,10 @@ func (p Promoter) Explain(ctx context.Context, r record.Record, gone []string) (
 		return Explanation{}, err
 	}
 	left := slices.Concat(gone, silent(r, gone, answering))
-	_, positions := p.positions(ctx, r, func() []string { return left })
+	positions := repair.Unnumbered
+	if err == nil { // else nobody can be asked, and what is explained is the order of the record
+		_, positions = p.positions(ctx, r, func() []string { return left })
+	}
 	e, err := Explain(r, gone, answering, positions)
 	return e, status(err)
 }

@@ -43,8 +43,8 @@ func New(s config.Settings, log zerolog.Logger, dryRun bool) Promoter {
 // Decision makes the next record of the current one, or says why there is none.
 type Decision func(record.Record) (record.Record, error)
 
-// maxRounds bounds how often a decision is made anew because another one came first.
-const maxRounds = 4
+// MaxRounds bounds how often a decision is made anew because another one came first.
+const MaxRounds = 4
 
 // Failed decides for servers that are gone. Whoever else this server has lost is gone too: one new record then repairs all at once.
 func (p Promoter) Failed(ctx context.Context, names ...string) error {
@@ -103,7 +103,7 @@ func (p Promoter) Apply(ctx context.Context, wanted record.Record) error {
 // carry decides and has the decision chosen. When another record was chosen first, it decides again from there.
 func (p Promoter) carry(ctx context.Context, decide Decision) error {
 	store := record.Store{Directory: p.Settings.StateDirectory}
-	for range maxRounds {
+	for range MaxRounds {
 		current, err := store.Current()
 		if err != nil {
 			return err
@@ -125,7 +125,7 @@ func (p Promoter) carry(ctx context.Context, decide Decision) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("other changes came first %d times; try again", maxRounds)
+	return fmt.Errorf("other changes came first %d times; try again", MaxRounds)
 }
 
 // cause tells servers that do not answer from a hafs-linkcheck that does not run here, through which all of them are asked.

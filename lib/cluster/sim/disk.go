@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"hafs/lib/cluster/agree"
+	"hafs/lib/cluster/lease"
 	"hafs/lib/cluster/record"
 )
 
@@ -12,6 +13,7 @@ type disk struct {
 	vote, syncedVote     agree.Vote
 	record, syncedRecord *record.Record
 	voteDirty, dirty     bool
+	times                lease.Times // synced with each change
 }
 
 // lose is what a power loss leaves: the old state or the new one of whatever was not synced.
@@ -47,10 +49,14 @@ func (s *server) nextJob() {
 	})
 }
 
-// write takes steps one after another; power may go before any of them, and after the last.
+// write takes steps one after another; power may go before any of them and after the last, or the process.
 func (s *server) write(done func(), steps ...func()) {
 	if s.world.chance(s.world.torn) {
-		s.powerLoss("between two writes")
+		if s.world.rng.IntN(4) == 0 {
+			s.kill()
+		} else {
+			s.powerLoss("between two writes")
+		}
 		return
 	}
 	if len(steps) == 0 {

@@ -10,15 +10,10 @@ import (
 
 // The lease: lease.Until is the rule, the rest follows link's serving.go and promise.go.
 
-const (
-	restTime  = 2 * askPatience
-	stuckTime = 2*examination + restTime
-)
-
 // serving is what the file sharing server knows of its lease.
 type serving struct {
 	fs      bool // it is the file sharing server in a record it knows to be the newest
-	sent    map[string]time.Time
+	grants  map[string]lease.Grant
 	end     time.Time // of the lease; zero: there is none
 	clean   time.Time // the same without what was sent before the machine was last suspended
 	term    uint64
@@ -36,9 +31,9 @@ func (s *server) become() {
 	}
 	switch {
 	case !fs:
-		v.sent, v.end, v.clean = nil, time.Time{}, time.Time{}
+		v.grants, v.end, v.clean = nil, time.Time{}, time.Time{}
 	case !v.fs:
-		v.sent = map[string]time.Time{}
+		v.grants = map[string]lease.Grant{}
 	}
 	v.fs = fs
 	if fs && v.end.IsZero() { // it needs a lease: the next heartbeats must not wait for their time
@@ -74,9 +69,9 @@ func (s *server) handOver(asked record.Record) uint64 {
 	if v.resting.IsZero() {
 		v.term++
 	}
-	v.resting = s.time().Add(restTime)
+	v.resting = s.time().Add(link.RestTime)
 	if !s.world.rules.keepLease {
-		clear(v.sent)
+		clear(v.grants)
 		v.end, v.clean = time.Time{}, time.Time{}
 	}
 	return v.term
@@ -91,26 +86,30 @@ func (s *server) granted(p *peer, term uint64, sent time.Time, f facts) {
 	if w.rules.fromAnswer {
 		sent = s.time()
 	}
-	v.sent[p.to.name] = latest(v.sent[p.to.name], sent)
-	if s.voted <= g || w.rules.grantAfterVote {
-		v.sent[s.name] = s.time()
+	given := lease.Grant{Sent: sent, For: s.times.Lend(s.settings, f.Examination)}
+	if w.rules.ownTimeAlone {
+		given.For = s.settings
 	}
-	v.end = latest(v.end, s.leaseEnd(v.sent))
+	v.grants[p.to.name] = v.grants[p.to.name].Later(given)
+	if s.voted <= g || w.rules.grantAfterVote {
+		v.grants[s.name] = lease.Grant{Sent: s.time(), For: s.settings}
+	}
+	v.end = latest(v.end, s.leaseEnd(v.grants))
 	if s.resumed.IsZero() {
 		v.clean = v.end
 		return
 	}
-	fresh := map[string]time.Time{}
-	for name, at := range v.sent {
-		if at.After(s.resumed) {
-			fresh[name] = at
+	fresh := map[string]lease.Grant{}
+	for name, g := range v.grants {
+		if g.Sent.After(s.resumed) {
+			fresh[name] = g
 		}
 	}
 	v.clean = s.leaseEnd(fresh)
 }
 
-func (s *server) leaseEnd(sent map[string]time.Time) time.Time {
-	end := lease.Until(s.record.Members(), sent, examination)
+func (s *server) leaseEnd(grants map[string]lease.Grant) time.Time {
+	end := lease.Until(s.record.Members(), grants)
 	if s.world.rules.smallMargin && !end.IsZero() {
 		return end.Add(examination / 20)
 	}
@@ -144,7 +143,7 @@ func (s *server) finish() {
 		v.stuck = time.Time{}
 	case v.stuck.IsZero():
 		v.stuck = now
-	case now.Sub(v.stuck) >= stuckTime:
+	case now.Sub(v.stuck) >= link.StuckTime(s.settings):
 		v.stuck = time.Time{}
 		s.again()
 	}
@@ -153,12 +152,42 @@ func (s *server) finish() {
 // remember is what a voter must know when it starts.
 func (s *server) remember() {
 	s.fsHeard = s.time()
+	before := s.disk.times
+	if s.world.rules.forgetTimes {
+		before = lease.Times{}
+	}
+	s.times = before.Start(s.settings)
+	s.disk.times = s.times // synced before this server answers anybody
 	if s.world.rules.noStartWait {
 		s.fsHeard = time.Time{}
 	}
 	if v := s.disk.vote; v.Value != nil && v.Generation > s.record.Generation {
 		s.voted = v.Generation
 	}
+}
+
+// settle forgets examination times that are in force no more.
+func (s *server) settle() {
+	fsSays, allSay := true, true
+	for _, name := range s.record.Members() {
+		if says := name == s.name || s.says[name] > 0; !says {
+			allSay = false
+			fsSays = fsSays && s.record.FS.Name != name
+		}
+	}
+	s.times = s.times.Settle(s.settings, s.time().Sub(s.started), fsSays, allSay)
+	s.disk.times = s.times
+}
+
+// pace is the examination time by which heartbeats are sent.
+func (s *server) pace() time.Duration {
+	shortest := s.settings
+	if s.isFS() {
+		for _, name := range s.record.Members() {
+			shortest = s.times.Lend(shortest, s.says[name])
+		}
+	}
+	return shortest
 }
 
 // hear notes a heartbeat.

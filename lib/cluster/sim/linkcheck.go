@@ -8,14 +8,6 @@ import (
 	"hafs/lib/cluster/record"
 )
 
-// As in lib/cluster/link.
-const (
-	askPatience  = 2 * time.Second
-	dialPatience = 2 * time.Second
-	redialPause  = 100 * time.Millisecond
-	failedPause  = time.Second
-)
-
 // tick sends heartbeats over the links and reconciles.
 func (s *server) tick() {
 	s.adjustLinks()
@@ -25,14 +17,14 @@ func (s *server) tick() {
 		case p == nil:
 		case !p.connected:
 			s.dial(p, now)
-		case now.Sub(latest(p.since, p.times.Answered)) > max(examination, dialPatience):
+		case now.Sub(latest(p.since, p.times.Answered)) > max(s.settings, link.DialPatience):
 			p.connected = false
 		default:
 			s.beat(p)
 		}
 	}
 	s.reconcile()
-	s.after(link.Interval(examination), s.tick)
+	s.after(link.Interval(s.pace()), s.tick)
 }
 
 func latest(a, b time.Time) time.Time {
@@ -65,9 +57,9 @@ func (s *server) dial(p *peer, now time.Time) {
 	if now.Before(p.dialDue) {
 		return
 	}
-	p.dialDue = now.Add(redialPause)
+	p.dialDue = now.Add(link.RedialPause)
 	if p.verdict == link.Lost {
-		p.dialDue = now.Add(failedPause)
+		p.dialDue = now.Add(link.FailedPause)
 	}
 	ask(s, p.to, func(respond func(int)) { respond(p.to.incarnation) }, func(incarnation int) {
 		if !p.connected && s.peers[p.to.index] == p {
@@ -79,13 +71,13 @@ func (s *server) dial(p *peer, now time.Time) {
 
 // beat is one heartbeat. A connection to a process that has ended is found out.
 func (s *server) beat(p *peer) {
-	sent, generation, incarnation, lease := s.time(), s.record.Generation, p.incarnation, s.seeks()
+	sent, generation, incarnation, lease, examination := s.time(), s.record.Generation, p.incarnation, s.seeks(), s.settings
 	ask(s, p.to, func(respond func(*facts)) {
 		if p.to.incarnation != incarnation {
 			respond(nil)
 			return
 		}
-		respond(p.to.beaten(s, generation, lease))
+		respond(p.to.beaten(s, generation, lease, examination))
 	}, func(f *facts) {
 		if f == nil {
 			if p.incarnation == incarnation {
@@ -93,21 +85,22 @@ func (s *server) beat(p *peer) {
 			}
 			return
 		}
-		if s.peers[p.to.index] == p && s.time().Sub(sent) <= examination {
+		if s.peers[p.to.index] == p && s.time().Sub(sent) <= s.settings {
 			s.answered(p, lease, sent, *f)
 		}
 	})
 }
 
 // beaten answers a heartbeat.
-func (s *server) beaten(from *server, generation, lease uint64) *facts {
+func (s *server) beaten(from *server, generation, lease uint64, examination time.Duration) *facts {
 	s.hear(from, lease)
+	s.says[from.name] = examination
 	if generation > s.record.Generation {
 		s.newer[from.name] = generation
 		s.nudge()
 	}
 	f := &facts{voted: s.voted}
-	f.Cluster, f.Generation, f.Healthy = s.record.Cluster, s.record.Generation, true
+	f.Cluster, f.Generation, f.Healthy, f.Examination = s.record.Cluster, s.record.Generation, true, s.settings
 	f.Fit = s.record.Role(s.name) == record.RoleFailed && s.confirmed && !s.time().Before(s.fitAt)
 	return f
 }
@@ -117,6 +110,7 @@ func (s *server) answered(p *peer, lease uint64, sent time.Time, f facts) {
 	if sent.After(p.times.Answered) {
 		p.times.Answered, p.facts = sent, f
 	}
+	s.says[p.to.name] = f.Examination
 	newer := f.Generation > s.record.Generation
 	if newer {
 		s.newer[p.to.name] = f.Generation
@@ -127,7 +121,7 @@ func (s *server) answered(p *peer, lease uint64, sent time.Time, f facts) {
 	s.granted(p, lease, sent, f)
 	now := s.time()
 	if link.Returning(*s.record, s.name, p.to.name, f.Facts) && !now.Before(s.probeDue) {
-		s.probeDue = now.Add(2 * examination)
+		s.probeDue = now.Add(2 * s.settings)
 		if s.confirmed {
 			s.probe()
 		}
@@ -156,6 +150,7 @@ func (s *server) reconcile() {
 		s.learn(s.world.byName[from])
 		return
 	}
+	s.settle()
 	s.confirm()
 	s.report()
 	s.finish()
@@ -168,13 +163,13 @@ func (s *server) judge() {
 		if p == nil {
 			continue
 		}
-		if to := p.times.At(now, examination); to != p.verdict {
+		if to := p.times.At(now, s.settings); to != p.verdict {
 			if to == link.Lost && s.record.Role(p.to.name) != record.RoleFailed {
 				s.world.say(s, "has lost %s", p.to.name)
 			}
 			p.verdict = to
 		}
-		if left := p.times.Deadline(examination).Sub(now); left > 0 && left < link.Interval(examination) {
+		if left := p.times.Deadline(s.settings).Sub(now); left > 0 && left < link.Interval(s.settings) {
 			s.after(left, s.reconcile)
 		}
 	}
@@ -184,7 +179,7 @@ func (s *server) judge() {
 func (s *server) learn(from *server) {
 	s.learning = true
 	over := func() { s.learning = false }
-	s.after(askPatience, over)
+	s.after(link.AskPatience, over)
 	if !s.reaches(from) {
 		over()
 		return
@@ -230,11 +225,11 @@ func (s *server) report() {
 			lost[p.to.name] = true
 		}
 	}
-	start, wait := link.Due(s.time(), s.due, link.Reports(*s.record, s.name, lost, examination/2), 2*examination)
+	start, wait := link.Due(s.time(), s.due, link.Reports(*s.record, s.name, lost, s.settings/2), 2*s.settings)
 	for _, name := range start {
 		s.failed(name)
 	}
-	if wait > 0 && wait < link.Interval(examination) {
+	if wait > 0 && wait < link.Interval(s.settings) {
 		s.after(wait, s.reconcile)
 	}
 }
@@ -251,7 +246,7 @@ func (s *server) vote(from *server, kind link.Kind, b agree.Ballot, wanted recor
 		w := s.world
 		voter := link.Voter{
 			Self: s.name, Have: *s.record, Confirmed: s.confirmed, HandsOver: s.record.FS.Name == from.name && lease > s.sought[from.index],
-			Silence: s.time().Sub(s.fsHeard), Examination: examination,
+			Silence: s.time().Sub(s.fsHeard), Examination: s.times.Longest,
 		}
 		if w.rules.noLeaseWait {
 			voter.Silence = time.Hour

@@ -20,6 +20,8 @@ const (
 	SilentIsWhole   Mutation = "a replica that does not say how far it is counts as complete at 0"
 	FewAreEnough    Mutation = "a promotion goes on without the replicas that do not answer, however few are left"
 	MovedUpIsSure   Mutation = "a replica that was complete as a DRS2 counts as sure to have what was acknowledged"
+	OwnTimeAlone    Mutation = "a file sharing server lends by its own examination time alone"
+	ForgetTimes     Mutation = "a restarted voter keeps its promises for its new examination time"
 	LeaseFromAnswer Mutation = "the lease is counted from the answer, not from the question"
 )
 
@@ -29,7 +31,7 @@ type rules struct {
 
 	noStartWait, grantAfterVote, keepLease, openGate, neverKeep, smallMargin, fromAnswer bool
 
-	silentIsWhole, fewAreEnough, movedUpIsSure bool
+	silentIsWhole, fewAreEnough, movedUpIsSure, ownTimeAlone, forgetTimes bool
 }
 
 func rulesOf(m Mutation) rules {
@@ -39,5 +41,6 @@ func rulesOf(m Mutation) rules {
 		grantAfterVote: m == GrantAfterVote, keepLease: m == KeepLease, openGate: m == OpenGate,
 		smallMargin: m == SmallMargin, neverKeep: m == NeverKeep, fromAnswer: m == LeaseFromAnswer,
 		silentIsWhole: m == SilentIsWhole, fewAreEnough: m == FewAreEnough, movedUpIsSure: m == MovedUpIsSure,
+		ownTimeAlone: m == OwnTimeAlone, forgetTimes: m == ForgetTimes,
 	}
 }

@@ -19,22 +19,23 @@ func TestMutationsAreCaught(t *testing.T) {
 		seed      uint64
 		options   Options // of the world in which it shows
 	}{
-		{SkipSync, "I7", 1, Options{}},
-		{NeverKeep, "I7", 494, Options{}},
+		{SkipSync, "I7", 4, Options{}},
+		{NeverKeep, "I7", 614, Options{}},
 		{SilentIsYes, "I2", 9, Options{}},
 		{NoBallots, "I2", 4, Options{}},
 		{ForgetVote, "I2", 192, Options{}},
 		{NoLeaseWait, "I1", 46, Options{}},
 		{ServeOn, "I1", 4, Options{}},
 		{LeaseFromAnswer, "I1", 821, Options{}},
-		{SmallMargin, "I1", 622, Options{}},
-		{NoStartWait, "I1", 348, Options{}},
+		{SmallMargin, "I1", 797, Options{}},
+		{NoStartWait, "I1", 1270, Options{}},
 		{GrantAfterVote, "I1", 41, Options{}},
-		{KeepLease, "I1", 7, Options{}},
-		{OpenGate, "fencing", 1, Options{}},
-		{IgnorePosition, "I3", 47, Options{}},
-		{SilentIsWhole, "I3", 12, Options{Tardy: true}},
-		{MovedUpIsSure, "I3", 788, Options{Tardy: true}},
+		{KeepLease, "I1", 51, Options{}},
+		{OpenGate, "fencing", 2, Options{}},
+		{IgnorePosition, "I3", 45, Options{}},
+		{OwnTimeAlone, "I1", 8, Options{}},
+		{ForgetTimes, "I1", 899, Options{}},
+		{SilentIsWhole, "I3", 107, Options{Tardy: true}},
 		{FewAreEnough, "I3", 346, Options{Tardy: true}},
 	} {
 		t.Run(string(c.mutation), func(t *testing.T) {

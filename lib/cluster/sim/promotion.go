@@ -12,9 +12,6 @@ import (
 	"hafs/lib/cluster/repair"
 )
 
-// maxRounds is promote's.
-const maxRounds = 4
-
 // promotion is one run of hafs-promote or hafs-probe: it decides, and has the decision chosen, again from the start when another came first.
 type promotion struct {
 	s        *server
@@ -61,7 +58,7 @@ func (s *server) view() map[string]link.Peer {
 	view := map[string]link.Peer{}
 	for _, p := range s.peers {
 		if p != nil {
-			view[p.to.name] = link.Peer{Verdict: p.times.At(s.time(), examination), Facts: p.facts.Facts}
+			view[p.to.name] = link.Peer{Verdict: p.times.At(s.time(), s.settings), Facts: p.facts.Facts}
 		}
 	}
 	return view
@@ -100,7 +97,7 @@ func (p *promotion) round() {
 
 func (p *promotion) propose(current, next record.Record, err error) {
 	s := p.s
-	if err != nil || p.rounds == maxRounds {
+	if err != nil || p.rounds == promote.MaxRounds {
 		s.world.say(s, "%s: %v", p.unit, err)
 		p.end()
 		return

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"hafs/lib/cluster/agree"
+	"hafs/lib/cluster/lease"
 	"hafs/lib/cluster/link"
 	"hafs/lib/cluster/record"
 )
@@ -26,10 +27,11 @@ type server struct {
 	pause       pause
 	held        []event // what came while it was paused
 	incarnation int
-	resumed     time.Time // when it last woke from a suspension
-	noted       bool      // /run/hafs/confirmed, which does not survive a boot
-	acted       uint64    // newest generation it ever acted in
-	served      bool      // for the story
+	resumed     time.Time     // when it last woke from a suspension
+	examination time.Duration // of its settings, from the next start on
+	noted       bool          // /run/hafs/confirmed, which does not survive a boot
+	acted       uint64        // newest generation it ever acted in
+	served      bool          // for the story
 	disk        disk
 	data        *replica
 	linkcheck
@@ -51,6 +53,11 @@ type linkcheck struct {
 	nudged     bool
 	jobs       []func(finish func())
 	promotions map[string]bool
+
+	settings time.Duration // the examination time this run has
+	started  time.Time
+	times    lease.Times
+	says     map[string]time.Duration // the examination time each server said last
 
 	serving  serving
 	draining bool
@@ -78,7 +85,7 @@ type facts struct {
 }
 
 func newServer(w *world, index int, name string, first *record.Record) *server {
-	return &server{world: w, index: index, name: name, clock: newClock(w.rng, w.rates(index)), disk: disk{record: first, syncedRecord: first}}
+	return &server{world: w, index: index, name: name, examination: examination, clock: newClock(w.rng, w.rates(index)), disk: disk{record: first, syncedRecord: first}}
 }
 
 // time is what this server's clock shows.
@@ -124,13 +131,14 @@ func (s *server) boot(onlyProcesses bool) {
 	s.linkcheck = linkcheck{
 		record: s.disk.record, confirmed: s.noted, peers: make([]*peer, n), sought: make([]uint64, n), newer: map[string]uint64{},
 		due: map[string]time.Time{}, promotions: map[string]bool{},
+		settings: s.examination, started: now, says: map[string]time.Duration{},
 		fitAt: now.Add(w.between(300*time.Millisecond, 1500*time.Millisecond)),
 	}
 	s.serving.term = uint64(s.incarnation) << 32
 	s.remember()
 	s.become()
 	w.say(s, "starts, confirmed %t", s.confirmed)
-	s.after(w.between(0, link.Interval(examination)), s.tick)
+	s.after(w.between(0, link.Interval(s.settings)), s.tick)
 	s.after(w.between(0, dataInterval), s.replicate)
 }
 

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	examination = time.Second
+	examination = time.Second      // in most worlds; see rollOut
 	faultTime   = 20 * time.Second // during which things break
-	healTime    = 60 * time.Second // after which a cluster without faults must be whole
+	healTime    = 60 * time.Second // after which a cluster without faults must be whole, with this examination time
 	wholeFor    = 2 * examination  // how long it must stay whole
 )
 
@@ -60,6 +60,7 @@ func newWorld(seed uint64, o Options) *world {
 	for _, s := range w.servers {
 		s.data = &replica{position: repair.Position{Complete: true, Generation: first.Generation}}
 	}
+	w.rollOut(seed)
 	w.say(nil, "%d servers: %s", n, describe(&first))
 	return w
 }
@@ -109,8 +110,8 @@ func (w *world) run() {
 		w.counts.Events++
 		w.happen(e)
 		w.checkServing()
-		if w.now > faultTime+healTime {
-			w.fail("liveness", "not whole %s after the last fault: %s", healTime, w.unwhole())
+		if w.now > faultTime+w.healTime() {
+			w.fail("liveness", "not whole %s after the last fault: %s", w.healTime(), w.unwhole())
 		}
 	}
 	w.counts.Healing = w.now - faultTime

@@ -91,6 +91,7 @@ func findings(r record.Record, report Report, answers map[string]Answer, now tim
 			add(true, "", "bring a failed server back, or add one", "pair %d is in trouble: no server is left for its DRS2", i+1)
 		}
 	}
+	found = append(found, unlike(r, answers)...)
 	if len(r.WithStatus(record.Spare)) == 0 {
 		add(false, "", "bring a failed server back, or add one", "no spare is left: the next failure leaves a place in trouble")
 	}

@@ -20,7 +20,7 @@ func (report Report) Print(w io.Writer, now time.Time) error {
 	fmt.Fprintf(w, "cluster %s, generation %d, seen from %s; file sharing server %s (%s), virtual address %s; room %s\n\n",
 		report.Cluster, report.Generation, report.SeenFrom, report.FS, lease, report.VirtualAddress, size(report.RoomBytes))
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
-	fmt.Fprintln(t, "SERVER\tADDRESS\tROLE\tPAIR\tANSWERS\tGENERATION\tFOR\tREPLICA")
+	fmt.Fprintln(t, "SERVER\tADDRESS\tROLE\tPAIR\tANSWERS\tGENERATION\tVERSION\tFOR\tREPLICA")
 	for _, s := range report.Servers {
 		answers := "no"
 		if s.Answers {
@@ -30,7 +30,7 @@ func (report Report) Print(w io.Writer, now time.Time) error {
 		if !s.Since.IsZero() {
 			age = now.Sub(s.Since).Round(time.Second).String()
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, s.Address, s.Role, number(uint64(s.Pair)), answers, number(s.Generation), age, report.replicaText(s.Name, now))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.Name, s.Address, s.Role, number(uint64(s.Pair)), answers, number(s.Generation), s.Version, age, report.replicaText(s.Name, now))
 	}
 	if err := t.Flush(); err != nil {
 		return err

@@ -39,16 +39,19 @@ type Report struct {
 
 // Server is one row of the report.
 type Server struct {
-	Name       string    `json:"name"`
-	Address    string    `json:"address"`
-	Role       string    `json:"role"`
-	Pair       int       `json:"pair,omitempty"` // from 1
-	Answers    bool      `json:"answers"`
-	RTTms      float64   `json:"rtt_ms,omitempty"`
-	Generation uint64    `json:"generation,omitempty"`
-	Since      time.Time `json:"since,omitzero"` // of the role
-	FreeBytes  uint64    `json:"free_bytes,omitempty"`
-	Problem    string    `json:"problem,omitempty"`
+	Name       string  `json:"name"`
+	Address    string  `json:"address"`
+	Role       string  `json:"role"`
+	Pair       int     `json:"pair,omitempty"` // from 1
+	Answers    bool    `json:"answers"`
+	RTTms      float64 `json:"rtt_ms,omitempty"`
+	Generation uint64  `json:"generation,omitempty"`
+	Version    string  `json:"version,omitempty"` // of its release
+	// ExaminationMS is its examination time; 0: it does not say.
+	ExaminationMS int64     `json:"examination_ms,omitempty"`
+	Since         time.Time `json:"since,omitzero"` // of the role
+	FreeBytes     uint64    `json:"free_bytes,omitempty"`
+	Problem       string    `json:"problem,omitempty"`
 }
 
 // Replica is one copy and how far it is.
@@ -92,6 +95,7 @@ func Compile(r record.Record, self string, answers map[string]Answer, now time.T
 		} else {
 			row.RTTms = float64(a.RTT.Microseconds()) / 1000
 			row.Generation, row.Since, row.FreeBytes = a.Details.Facts.Generation, a.Role.Since, a.Details.FreeBytes
+			row.Version, row.ExaminationMS = a.Details.Facts.Version, a.Details.Facts.Examination.Milliseconds()
 			row.Problem = firstOf(a.Details.Facts.Problem, a.Role.Problem)
 			if room := a.Details.FreeBytes / 2; s.Status != record.Failed && (report.RoomBytes == 0 || room < report.RoomBytes) {
 				report.RoomBytes = room

@@ -34,7 +34,7 @@ func newWorld(r record.Record) world {
 	w := world{r, map[string]Answer{}}
 	for i, s := range r.Servers {
 		a := Answer{RTT: time.Duration(i+1) * 100 * time.Microsecond}
-		a.Details = link.Details{Facts: link.Facts{Cluster: r.Cluster, Generation: r.Generation, Healthy: true}, Confirmed: true, Leased: s.Name == r.FS.Name, FreeBytes: 40 << 30}
+		a.Details = link.Details{Facts: link.Facts{Cluster: r.Cluster, Generation: r.Generation, Healthy: true, Version: "v1", Examination: time.Second}, Confirmed: true, Leased: s.Name == r.FS.Name, FreeBytes: 40 << 30}
 		a.Role = role.State{Generation: r.Generation, Role: r.Role(s.Name), Since: now.Add(-90 * time.Second)}
 		for _, wanted := range feeding.Replicas(r, s.Name, true) {
 			a.Mirror.Replicas = append(a.Mirror.Replicas, mirror.ReplicaStatus{Name: wanted.Name, State: mirror.Complete})
@@ -65,6 +65,10 @@ func (w world) happen(event, name, text string) error {
 		a.Dial = map[string]dial.Failure{peer: {Since: now.Add(-time.Minute), Error: reason}}
 	case "aside":
 		a.Role.Aside = text
+	case "version": // none: of a release that does not say it
+		a.Details.Facts.Version = text
+	case "examination":
+		a.Details.Facts.Examination, err = time.ParseDuration(text)
 	case "unconfirmed":
 		a.Details.Confirmed = false
 	case "generation":

@@ -1,0 +1,58 @@
+package status
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"hafs/lib/cluster/record"
+)
+
+// unlike finds what members should have in common and do not have: their release and their examination time. Neither is at once a danger: releases differ while
+// they are brought to all, and the lease goes by the shortest time.
+func unlike(r record.Record, answers map[string]Answer) []Finding {
+	var found []Finding
+	versions, times := map[string][]string{}, map[string][]string{}
+	for _, name := range r.Members() {
+		a := answers[name]
+		if a.Err != nil || a.Details.Facts.Cluster == "" {
+			continue
+		}
+		version, time := a.Details.Facts.Version, "not said"
+		if version == "" {
+			version = "not said"
+		}
+		if x := a.Details.Facts.Examination; x > 0 {
+			time = x.String()
+		}
+		versions[version] = append(versions[version], name)
+		times[time] = append(times[time], name)
+	}
+	if len(versions) > 1 {
+		found = append(found, Finding{Text: "members have different releases: " + groups(versions), Do: "bring the same one to all: playbooks/upgrade.yml"})
+	}
+	if len(times) > 1 {
+		do := "bring the same examination_time to all: playbooks/site.yml"
+		if len(times["not said"]) > 0 {
+			do = "bring this release to all members before you change examination_time"
+		}
+		found = append(found, Finding{Text: "examination times differ: " + groups(times), Do: do})
+	}
+	return found
+}
+
+// groups names who is with the few, and lumps the most together.
+func groups(by map[string][]string) string {
+	values := slices.Sorted(maps.Keys(by))
+	slices.SortStableFunc(values, func(a, b string) int { return len(by[a]) - len(by[b]) })
+	var parts []string
+	for i, v := range values {
+		who := strings.Join(by[v], " ")
+		if i == len(values)-1 && len(by[v]) > 1 {
+			who = "others"
+		}
+		parts = append(parts, fmt.Sprintf("%s %s", who, v))
+	}
+	return strings.Join(parts, ", ")
+}
