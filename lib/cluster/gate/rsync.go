@@ -12,8 +12,8 @@ import (
 // has looked at.
 var (
 	rsyncFlags = regexp.MustCompile(`^-([a-zA-Z]+?)e[0-9.]*\.[a-zA-Z]*$`)
-	// flags of -aHAXS with -n and -c, and of lists of paths (R, d).
-	rsyncLetters = "lHogDtpAXrScnRd"
+	// flags of -aHAXS with -n, -c and -x, and of lists of paths (R, d).
+	rsyncLetters = "lHogDtpAXrScnRdx"
 	rsyncOptions = []*regexp.Regexp{
 		regexp.MustCompile(`^--(delete|delete-(before|during|delay|after|excluded|missing-args)|ignore-missing-args|force|ignore-errors)$`),
 		regexp.MustCompile(`^--(numeric-ids|from0|no-r|dirs|no-implied-dirs|no-i-r|no-inc-recursive|omit-dir-times|no-W|fsync|sparse|partial)$`),

@@ -3,6 +3,7 @@ package role
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -19,18 +20,30 @@ type pulled struct {
 	err        error
 }
 
+// rsyncVanished is rsync's exit status when files were removed from the share while it copied, as programs do all day. Nothing is wrong with the
+// copy then, and whoever feeds it next compares it with the share. Any other status means that something was not taken.
+const rsyncVanished = 24
+
+// pullArguments make a copy like the share by content, with links, ACLs and the attributes that replicas keep (lib/replication/change: KeptXattr). The
+// rules for attributes are for both sides.
+func pullArguments(aside, shell, directory string) []string {
+	return []string{"-aHAXx", "--numeric-ids", "--delete-delay", "--checksum", "--itemize-changes",
+		"--filter=+xsr user.**", "--filter=+xsr trusted.**", "--filter=+xsr security.capability", "--filter=-xsr **",
+		"--backup", "--backup-dir=" + aside, "--exclude=.hafs-tmp.*", "--exclude=/.hafs-trash", "-e", shell,
+		"fs:" + directory + "/", directory + "/"}
+}
+
 // pull brings the copy of a server that was away up to date with the share before it is taken back. What it has and the share has not, or
 // has differently, is moved to /var/lib/hafs/divergent/<generation>, so that nothing is lost without a word; the folder
 // is returned, empty when nothing was moved.
 func (k *Keeper) pull(ctx context.Context, r record.Record) (string, error) {
 	aside := filepath.Join(k.Settings.State("divergent"), strconv.FormatUint(r.Generation, 10))
 	list := aside + ".list"
-	cmd := exec.CommandContext(ctx, "rsync", "-aHx", "--numeric-ids", "--delete-delay", "--checksum", "--itemize-changes",
-		"--backup", "--backup-dir="+aside, "--exclude=.hafs-tmp.*", "--exclude=/.hafs-trash", "-e", "hafs-dial",
-		"fs:"+r.DataDirectory+"/", r.DataDirectory+"/")
+	cmd := exec.CommandContext(ctx, "rsync", pullArguments(aside, "hafs-dial", r.DataDirectory)...)
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
-	if err := cmd.Run(); err != nil {
+	var exit *exec.ExitError
+	if err := cmd.Run(); err != nil && !(errors.As(err, &exit) && exit.ExitCode() == rsyncVanished) {
 		return "", fmt.Errorf("bring %s up to date from %s: %w: %s", r.DataDirectory, r.FS.Name, err, bytes.TrimSpace(complaints.Bytes()))
 	}
 	if _, err := os.Stat(aside); err != nil {

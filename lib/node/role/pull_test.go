@@ -1,0 +1,40 @@
+package role
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"hafs/lib/cluster/gate"
+	"hafs/lib/cluster/record"
+)
+
+// What the real rsync makes of the call that brings a copy up to date is let in by the other side's gate.
+func TestTheGateLetsThePullIn(t *testing.T) {
+	if _, err := exec.LookPath("rsync"); err != nil {
+		t.Skip("needs rsync: ", err)
+	}
+	dir := t.TempDir()
+	said, shell := filepath.Join(dir, "said"), filepath.Join(dir, "shell")
+	if err := os.WriteFile(shell, []byte("#!/bin/sh\nshift\necho \"$*\" >"+said+"\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_ = exec.Command("rsync", pullArguments(filepath.Join(dir, "aside"), shell, dir)...).Run() // the shell says no more than what it was asked
+	line, err := os.ReadFile(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	order, err := gate.Parse("pull 7 " + strings.TrimSpace(string(line)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := record.Record{
+		Cluster: "test", Generation: 7, DataDirectory: dir, FS: record.FileServer{Name: "L1", SharedArea: dir},
+		Servers: []record.Server{{Name: "L1", Status: record.Active}, {Name: "X1", Status: record.Failed}},
+	}
+	if err := gate.Allow(r, "L1", "X1", gate.Standing{Confirmed: true, Leased: true}, order); err != nil {
+		t.Errorf("%s: %v", line, err)
+	}
+}
