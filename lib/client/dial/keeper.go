@@ -190,7 +190,7 @@ func (k *Keeper) once(ctx context.Context, c call, streams []*os.File) error {
 	if err != nil {
 		return err
 	}
-	s.Stdout, s.Stderr = streams[1], streams[2]
+	s.Stdout, s.Stderr = hangingUp{streams[1], s}, streams[2]
 	if err := s.Start(order); err != nil {
 		return err
 	}
@@ -214,6 +214,21 @@ func (k *Keeper) once(ctx context.Context, c call, streams []*os.File) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// hangingUp takes what a session says, and ends the session when that cannot be handed on: whoever asked is gone, and the command on the other server
+// would wait for ever to be read.
+type hangingUp struct {
+	io.Writer
+	session io.Closer
+}
+
+func (h hangingUp) Write(p []byte) (int, error) {
+	n, err := h.Writer.Write(p)
+	if err != nil {
+		h.session.Close()
+	}
+	return n, err
 }
 
 const sharePause = 10 * time.Millisecond

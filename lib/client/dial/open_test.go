@@ -289,6 +289,35 @@ func TestRecordEndsAStream(t *testing.T) {
 	<-p.ended
 }
 
+// Whoever reads is gone (rsync, on a full disk), while hafs-dial, which lent the streams, still waits for the command's end.
+func TestNobodyReadsAnyMore(t *testing.T) {
+	p, path := world(t, func(_ string, c ssh.Channel) uint32 {
+		for {
+			if _, err := c.Write(make([]byte, 1<<16)); err != nil {
+				return 1
+			}
+		}
+	})
+	conn, err := socket.Dial(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	s := &opened{host: "M2", conn: conn}
+	if err := s.lend([]byte(`{"Host":"M2","Command":["stream"]}`)); err != nil {
+		t.Fatal(err)
+	}
+	defer s.in.Close()
+	defer s.complain.Close()
+	expectText(t, s.out, "\x00")
+	s.out.Close()
+	select {
+	case <-p.ended:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the command goes on")
+	}
+}
+
 // The keeper is killed: descriptors and connection go at once.
 func TestKeeperGoes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "dial.sock")

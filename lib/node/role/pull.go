@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"hafs/lib/cluster/record"
 )
@@ -42,6 +43,7 @@ func (k *Keeper) pull(ctx context.Context, r record.Record) (string, error) {
 	cmd := exec.CommandContext(ctx, "rsync", pullArguments(aside, "hafs-dial", r.DataDirectory)...)
 	var out, complaints bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &complaints
+	cmd.WaitDelay = time.Second // for the complaints of hafs-dial, which may stay longer than rsync
 	var exit *exec.ExitError
 	if err := cmd.Run(); err != nil && !(errors.As(err, &exit) && exit.ExitCode() == rsyncVanished) {
 		return "", fmt.Errorf("bring %s up to date from %s: %w: %s", r.DataDirectory, r.FS.Name, err, bytes.TrimSpace(complaints.Bytes()))
