@@ -40,9 +40,9 @@ func (u Uncopied) Unwrap() error {
 //
 // More than half of those that stand must have it, and more than half of those that may succeed: one that lacks what was acknowledged before may not, so it
 // cannot stand for what is acknowledged now. A replica that lacks a path of the change does not have it. Of the others each may get it yet, unless it has done
-// nothing for the patience; once too few are left, there is no use waiting. atLeast is how many must stand; patience 0 is one without an end.
+// nothing for the patience; once too few are left of either, there is no use waiting: what a replica misses may stay so. atLeast is how many must stand; patience 0 is one without an end.
 func settled(copies []copyState, atLeast int, patience time.Duration) (wait bool, err error) {
-	var standing, having, fit, fitHaving, hopeless int
+	var standing, having, hopeless, fit, fitHaving, fitHopeless int
 	var cause *copyState
 	for i, c := range copies {
 		if !c.stands {
@@ -59,6 +59,7 @@ func settled(copies []copyState, atLeast int, patience time.Duration) (wait bool
 			continue
 		}
 		hopeless++
+		fitHopeless += count1(!c.missing)
 		if cause == nil || cause.lack == nil && c.lack != nil {
 			cause = &copies[i]
 		}
@@ -70,7 +71,7 @@ func settled(copies []copyState, atLeast int, patience time.Duration) (wait bool
 		return false, nil
 	case having > standing/2 && (fit == 0 || fitHaving > fit/2):
 		return false, nil
-	case standing-hopeless > standing/2:
+	case standing-hopeless > standing/2 && (fit == 0 || fit-fitHopeless > fit/2):
 		return true, nil
 	case cause.lack != nil:
 		return false, Uncopied{Replica: cause.name, Path: cause.lack.Path, Cause: cause.lack.Cause, Errno: cause.lack.Errno}
