@@ -30,7 +30,7 @@ func (c *cli) Run() error {
 		return err
 	}
 	// What this program complains of is the peer's to read, word for word the same at every attempt: it has no log of its own.
-	switch err = (gate.Gate{Settings: settings, From: c.From, SFTP: sftpd.Serve}).Enter(os.Getenv("SSH_ORIGINAL_COMMAND")); {
+	switch err = (gate.Gate{Settings: settings, From: c.From, SFTP: sftpd.Server{}.Serve}).Enter(os.Getenv("SSH_ORIGINAL_COMMAND")); {
 	case err == nil:
 		return nil
 	case exitcode.Of(err) == exitcode.Refused:

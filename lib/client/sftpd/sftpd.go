@@ -29,8 +29,15 @@ const (
 	batch = 64 << 10
 )
 
+// Server serves sessions.
+type Server struct {
+	// Failed hears the error of a request before it is answered. An error of its own ends the session, and the request is not answered. It may be nil.
+	Failed func(error) error
+}
+
 // session is one client's.
 type session struct {
+	Server
 	directory string // as the client names it
 	root      int
 	handles   map[string]handle
@@ -41,13 +48,13 @@ type session struct {
 
 // Serve serves one client that knows a directory by its name. It ends with the client's side, without an error, or after the request that is under way when ctx
 // ends.
-func Serve(ctx context.Context, directory string, in io.Reader, out io.Writer) error {
+func (server Server) Serve(ctx context.Context, directory string, in io.Reader, out io.Writer) error {
 	root, err := unix.Open(directory, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return fmt.Errorf("open %s: %w", directory, err)
 	}
 	defer unix.Close(root)
-	s := session{directory: directory, root: root, handles: map[string]handle{}}
+	s := session{Server: server, directory: directory, root: root, handles: map[string]handle{}}
 	defer s.end()
 	reader, writer := bufio.NewReaderSize(in, batch), bufio.NewWriterSize(out, batch)
 	if err := greet(reader, writer); err != nil {
@@ -116,6 +123,11 @@ func greet(r io.Reader, w *bufio.Writer) error {
 // answer carries out one request.
 func (s *session) answer(w *bufio.Writer, p sftp.Packet) error {
 	kind, body, err := s.carryOut(p)
+	if err != nil && s.Failed != nil {
+		if end := s.Failed(err); end != nil {
+			return end
+		}
+	}
 	if kind == 0 || err != nil {
 		return sftp.WritePacket(w, status(p.ID(), err))
 	}

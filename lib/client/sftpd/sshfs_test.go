@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 	if directory == "" {
 		os.Exit(m.Run())
 	}
-	if err := Serve(context.Background(), directory, os.Stdin, os.Stdout); err != nil {
+	if err := (Server{}).Serve(context.Background(), directory, os.Stdin, os.Stdout); err != nil {
 		_, _ = os.Stderr.WriteString(err.Error())
 		os.Exit(1)
 	}

@@ -44,7 +44,7 @@ func start(t *testing.T) *world {
 func (w *world) connect() net.Conn {
 	near, far := net.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- Serve(context.Background(), w.share, far, far); far.Close() }()
+	go func() { done <- Server{}.Serve(context.Background(), w.share, far, far); far.Close() }()
 	w.t.Cleanup(func() {
 		near.Close()
 		if err := <-done; err != nil {

@@ -82,7 +82,9 @@ func start(t *testing.T) *world {
 	w := &world{copies: &copies{settled: make(chan struct{}), gone: make(chan struct{}), news: make(chan struct{}, 1)}, directory: t.TempDir(), ended: make(chan error, 1)}
 	asked, in := io.Pipe()
 	out, answered := io.Pipe()
-	go func() { answered.CloseWithError(sftpd.Serve(context.Background(), w.directory, asked, answered)) }()
+	go func() {
+		answered.CloseWithError(sftpd.Server{}.Serve(context.Background(), w.directory, asked, answered))
+	}()
 	near, far := net.Pipe()
 	s := &Session{Door: &w.door, Directory: w.directory, Takes: w.takes, Settle: w.settle, Allowed: w.allowed}
 	server := struct {

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	}
 	settings := config.Defaults()
 	settings.Name, settings.RunDirectory, settings.StateDirectory = "W3", run, os.Getenv("GATE_TEST_STATE")
-	g := Gate{Settings: settings, From: os.Getenv("GATE_TEST_FROM"), SFTP: sftpd.Serve}
+	g := Gate{Settings: settings, From: os.Getenv("GATE_TEST_FROM"), SFTP: sftpd.Server{}.Serve}
 	err := error(nil)
 	if words := os.Getenv("GATE_TEST_RSYNC"); words != "" { // as if the gate had taken any command line of rsync
 		err = g.becomeRsync(os.Getenv("GATE_TEST_SHARE"), strings.Fields(words))

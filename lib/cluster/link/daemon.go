@@ -17,6 +17,7 @@ import (
 	"hafs/lib/cluster/lease"
 	"hafs/lib/cluster/record"
 	"hafs/lib/host/config"
+	"hafs/lib/host/disk"
 	"hafs/lib/host/session"
 	"hafs/lib/host/socket"
 	"hafs/lib/host/system"
@@ -84,7 +85,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 		return err
 	}
 	d.canaries = []*canary{
-		{directory: d.record.DataDirectory, grave: graveForShare, worked: time.Now()},
+		{directory: d.record.DataDirectory, grave: disk.Grave, worked: time.Now()},
 		{directory: d.Settings.StateDirectory, grave: graveForState, worked: time.Now()},
 	}
 	for _, c := range d.canaries {

@@ -5,13 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hafs/lib/host/disk"
 )
 
 // Details are all a server knows of itself, for hafs-status.
@@ -48,7 +49,7 @@ type canary struct {
 // run blocks in the write when the disk hangs; that is the point: worked then grows old.
 func (c *canary) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		c.hear(writeCanary(c.directory))
+		c.hear(disk.Try(c.directory))
 		sleep(ctx, canaryInterval)
 	}
 }
@@ -72,12 +73,9 @@ func answersAtLeast(err error) bool {
 	return isOneOf(err, syscall.ENOSPC, syscall.EDQUOT, syscall.ENOENT)
 }
 
-// graveForShare: such a share takes nothing, not even a delete that makes room.
-func graveForShare(err error) bool { return isOneOf(err, syscall.EROFS, syscall.EIO) }
-
 // graveForState: a server that cannot save its vote can give none.
 func graveForState(err error) bool {
-	return graveForShare(err) || isOneOf(err, syscall.ENOSPC, syscall.EDQUOT, syscall.ENOENT)
+	return disk.Grave(err) || isOneOf(err, syscall.ENOSPC, syscall.EDQUOT, syscall.ENOENT)
 }
 
 func isOneOf(err error, numbers ...syscall.Errno) bool {
@@ -104,17 +102,6 @@ func health(canaries []*canary) (healthy bool, problem string) {
 		healthy = healthy && h
 	}
 	return healthy, problem
-}
-
-// writeCanary writes and syncs a file without a name: it shows in no listing, and changes no directory's time.
-func writeCanary(directory string) error {
-	fd, err := unix.Open(directory, unix.O_TMPFILE|unix.O_WRONLY|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return err
-	}
-	f := os.NewFile(uintptr(fd), "canary")
-	_, err = f.Write(make([]byte, 512))
-	return errors.Join(err, unix.Fdatasync(int(f.Fd())), f.Close())
 }
 
 func space(directory string) (free, size uint64) {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"hafs/lib/host/disk"
 )
 
 // What a file system answers decides whether its server is fit: at once, when it stays, or not at all.
@@ -29,7 +31,7 @@ func TestWhatAFileSystemAnswers(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				canaries := []*canary{{directory: "share", grave: graveForShare}, {directory: "state", grave: graveForState}}
+				canaries := []*canary{{directory: "share", grave: disk.Grave}, {directory: "state", grave: graveForState}}
 				answer := func() {
 					for i, err := range []error{c.share, c.state} {
 						if err != nil {
@@ -64,7 +66,7 @@ func TestWhatAFileSystemAnswers(t *testing.T) {
 
 func TestADiskThatDoesNotAnswer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		share, state := &canary{directory: "share", grave: graveForShare, worked: time.Now()}, &canary{directory: "state", grave: graveForState, worked: time.Now()}
+		share, state := &canary{directory: "share", grave: disk.Grave, worked: time.Now()}, &canary{directory: "state", grave: graveForState, worked: time.Now()}
 		time.Sleep(canaryPatience + time.Second)
 		share.hear(nil)
 		if healthy, problem := health([]*canary{share, state}); healthy || problem != "no write to state has succeeded for 9s" {
