@@ -156,7 +156,7 @@ func (d *Daemon) hear(from string, now time.Time) {
 
 func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
 	f := Facts{Cluster: have.Cluster, Generation: have.Generation, Version: d.Version, Examination: d.Settings.ExaminationTime}
-	f.Healthy, f.Problem = health(d.canaries)
+	f.Healthy, f.Problem = d.health()
 	if f.Problem == "" {
 		d.mu.Lock()
 		f.Problem = d.voteDamage

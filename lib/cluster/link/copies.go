@@ -12,19 +12,20 @@ import (
 // copiesEvery is how often the file sharing server looks whether one of its replicas is behind.
 const copiesEvery = time.Second
 
-// followCopies reads what hafs-mirror says of the replicas.
+// followCopies reads what hafs-mirror says of the replicas, and of the share itself.
 func (d *Daemon) followCopies(ctx context.Context) {
 	for ctx.Err() == nil {
 		d.mu.Lock()
 		fs := d.record.Role(d.Settings.Name) == record.RoleFS
 		d.mu.Unlock()
 		var b Behind
+		var problem string
 		if fs {
-			b = readBehind(d.Settings.Run("mirror.json"))
+			b, problem = readCopies(d.Settings.Run("mirror.json"), time.Now())
 		}
 		d.mu.Lock()
 		before := d.behind
-		d.behind = b
+		d.behind, d.unfit = b, problem
 		d.mu.Unlock()
 		if b.Name != before.Name || b.Name != "" {
 			d.nudge()
@@ -33,19 +34,30 @@ func (d *Daemon) followCopies(ctx context.Context) {
 	}
 }
 
-func readBehind(path string) Behind {
+// copiesFresh is how old what hafs-mirror says may be; it says so every 2 s.
+const copiesFresh = 10 * time.Second
+
+func readCopies(path string, now time.Time) (b Behind, problem string) {
 	var status struct {
-		Generation uint64 `json:"generation"`
+		Generation uint64    `json:"generation"`
+		Updated    time.Time `json:"updated"`
+		Problem    string    `json:"problem"`
 		Behind     *struct {
 			Name  string    `json:"name"`
 			Since time.Time `json:"since"`
 		} `json:"behind"`
 	}
 	text, err := os.ReadFile(path)
-	if err != nil || json.Unmarshal(text, &status) != nil || status.Behind == nil {
-		return Behind{}
+	if err != nil || json.Unmarshal(text, &status) != nil {
+		return Behind{}, ""
 	}
-	return Behind{status.Generation, status.Behind.Name, status.Behind.Since}
+	if now.Sub(status.Updated) < copiesFresh {
+		problem = status.Problem
+	}
+	if status.Behind != nil {
+		b = Behind{status.Generation, status.Behind.Name, status.Behind.Since}
+	}
+	return b, problem
 }
 
 // unable are the replicas to be reported because they are behind; with d.mu held.

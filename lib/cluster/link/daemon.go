@@ -60,6 +60,7 @@ type Daemon struct {
 	says      map[string]time.Duration // the examination time each server said last; 0: it says none
 	probeDue  time.Time                // when hafs-probe may be started again
 	behind    Behind                   // on FS: the replica that does not take what others take
+	unfit     string                   // on FS: why the share takes no changes, by what its clients meet
 }
 
 type peerLink struct {
@@ -205,7 +206,7 @@ func (d *Daemon) adjustLinks(ctx context.Context) {
 }
 
 func (d *Daemon) heartbeat() Request {
-	healthy, _ := health(d.canaries)
+	healthy, _ := d.health()
 	seeks := d.serving.seeks()
 	d.mu.Lock()
 	defer d.mu.Unlock()

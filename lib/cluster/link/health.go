@@ -91,6 +91,17 @@ func (c *canary) state() (healthy bool, problem string) {
 	return !c.failed, c.problem
 }
 
+// health says whether this server's file systems work, by its own look and by what clients of the share meet, and if not, why.
+func (d *Daemon) health() (healthy bool, problem string) {
+	d.mu.Lock()
+	unfit := d.unfit
+	d.mu.Unlock()
+	if unfit != "" {
+		return false, unfit
+	}
+	return health(d.canaries)
+}
+
 // health says whether all file systems this server needs work, and of the first that does not, or might not, why.
 func health(canaries []*canary) (healthy bool, problem string) {
 	healthy = true

@@ -35,6 +35,7 @@ type Reception struct {
 	mirror   *mirror.Mirror
 	replica  stream.Receiver
 	door     share.Door
+	disk     *soundness
 	log      zerolog.Logger
 	noting   sync.Mutex
 	noted    *stream.Position
@@ -43,6 +44,7 @@ type Reception struct {
 // New is a reception for the copy in a directory, which feeds the replicas of m when this server is FS.
 func New(settings config.Settings, latest *record.Latest, m *mirror.Mirror, directory string, log zerolog.Logger) *Reception {
 	r := &Reception{settings: settings, record: latest.Record, mirror: m, log: log}
+	r.disk = &soundness{directory: directory, unfit: m.Unfit}
 	_ = os.Remove(settings.Run("draining")) // of one that was killed
 	if settings.TrashRetention > 0 {
 		_ = os.MkdirAll(settings.State("trash"), 0o700)

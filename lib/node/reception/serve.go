@@ -14,7 +14,6 @@ import (
 	"hafs/lib/cluster/lease"
 	"hafs/lib/cluster/record"
 	"hafs/lib/host/config"
-	"hafs/lib/host/disk"
 	"hafs/lib/replication/mirror"
 )
 
@@ -65,7 +64,7 @@ func (r *Reception) share(ctx context.Context, s gate.Session, client io.ReadWri
 	answers, answered := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := sftpd.Server{Failed: func(err error) error { return sound(directory, err) }}.Serve(ctx, directory, asked, answered)
+		err := sftpd.Server{Failed: r.disk.failed}.Serve(ctx, directory, asked, answered)
 		answered.CloseWithError(err) // what ends the server ends the session; nil: io.EOF
 		asked.CloseWithError(io.ErrClosedPipe)
 		done <- err
@@ -74,18 +73,6 @@ func (r *Reception) share(ctx context.Context, s gate.Session, client io.ReadWri
 	cancel()
 	<-done // what was under way is carried out or not, and never afterwards
 	return err
-}
-
-// sound says of an error of a client's request whether the share as a whole has it: then the client is not told, as another server takes over that it asks
-// again, and hafs-linkcheck sees to that. Where nobody can, the client waits as it does when nobody serves.
-func sound(directory string, err error) error {
-	if !disk.Grave(err) {
-		return nil
-	}
-	if err := disk.Try(directory); disk.Grave(err) {
-		return fmt.Errorf("the share takes no changes: %w", err)
-	}
-	return nil
 }
 
 // server is the share's end of a session.

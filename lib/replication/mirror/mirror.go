@@ -52,6 +52,7 @@ type Mirror struct {
 	Log      zerolog.Logger
 
 	mu         sync.Mutex
+	problem    string // of the share as a whole
 	number     uint64
 	generation uint64
 	replicas   []*running
@@ -226,8 +227,16 @@ func (m *Mirror) Status() Status {
 	for _, r := range m.replicas {
 		s.Replicas = append(s.Replicas, r.snapshot(now))
 	}
-	s.Behind = m.behind()
+	s.Behind, s.Problem = m.behind(), m.problem
 	return s
+}
+
+// Unfit says why the share as a whole takes no changes, which hafs-linkcheck acts on; empty: it takes them again.
+func (m *Mirror) Unfit(problem string) {
+	m.mu.Lock()
+	m.problem = problem
+	m.mu.Unlock()
+	m.changed()
 }
 
 func (m *Mirror) changed() {

@@ -18,7 +18,8 @@ type Status struct {
 	PID        int             `json:"pid"`
 	Updated    time.Time       `json:"updated"`
 	Replicas   []ReplicaStatus `json:"replicas"`
-	Behind     *Behind         `json:"behind,omitempty"` // the replica that does not take what others take
+	Behind     *Behind         `json:"behind,omitempty"`  // the replica that does not take what others take
+	Problem    string          `json:"problem,omitempty"` // why the share as a whole takes no changes
 }
 
 // ReplicaStatus is one replica's part of Status.
