@@ -243,9 +243,9 @@ func makesFile(task map[string]any) bool {
 	return arguments["creates"] != nil
 }
 
-// TestUnits: the release's units are those that DESIGN.md knows, and each says what it is.
+// TestUnits: the release's units are those that docs/units.md knows, and each says what it is.
 func TestUnits(t *testing.T) {
-	design, err := os.ReadFile("../DESIGN.md")
+	design, err := os.ReadFile("../docs/units.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +264,7 @@ func TestUnits(t *testing.T) {
 		// hafs-mirror.socket stands as `hafs-mirror.socket`, `.service` there, hafs-promote@.service with NAME.
 		stem, _, _ := strings.Cut(filepath.Base(path), ".")
 		if !strings.Contains(string(design), "`"+stem) {
-			t.Errorf("DESIGN.md does not know %s", filepath.Base(path))
+			t.Errorf("docs/units.md does not know %s", filepath.Base(path))
 		}
 	}
 }

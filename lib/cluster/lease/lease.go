@@ -10,7 +10,7 @@
 //
 // A majority of one generation that replaces FS and a majority that gave the lease share a server, so no two servers ever hold a lease, whatever
 // is lost, late or crashes. What this takes for granted: no clock is off by more than 5 %, and FS's does not stand still. The clocks of a
-// virtual machine that is suspended do; see "The lease" in DESIGN.md.
+// virtual machine that is suspended do; see docs/lease.md.
 //
 // lease.go and examination.go are pure; store.go keeps the lease in a file, for the other commands of this server.
 package lease

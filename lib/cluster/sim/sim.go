@@ -2,7 +2,7 @@
 //
 // What decides is the real thing: record, repair, agree (Vote, Proposal), link (Times, Reports, Due, Wanted, Stand, Newest, Voter, Cast,
 // Returning), promote (Gone, Unfit, Located) and gate.Allow. What is modelled is what acts: clocks, network, disks, processes, and a plain data plane.
-// After every event the invariants of DESIGN.md are checked; when all faults are healed the cluster must become whole by itself.
+// After every event the invariants of docs/simulation.md are checked; when all faults are healed the cluster must become whole by itself.
 //
 // It does not promise that the files on disk are written in the right order (record and agree test that step by step), nor anything
 // about SSH, systemd, mounts or the mirror's comparison.

@@ -20,7 +20,7 @@ import (
 	"hafs/lib/replication/change"
 )
 
-// What a replica holds: each row of the table of that name in DESIGN.md, for each transport. See testdata/fidelity.
+// What a replica holds: each row of the table in docs/fidelity.md, for each transport. See testdata/fidelity.
 func TestWhatAReplicaHolds(t *testing.T) {
 	text, err := os.ReadFile("testdata/fidelity/rows.txt")
 	must(t, err)
@@ -33,7 +33,7 @@ func TestWhatAReplicaHolds(t *testing.T) {
 				defer func(outer *testing.T) { w.t = outer }(w.t)
 				w.t = t
 				if strings.Contains(name, "[not "+w.kind+"]") {
-					t.Skip("a limit of this transport, see the table in DESIGN.md")
+					t.Skip("a limit of this transport, see the table in docs/fidelity.md")
 				}
 				for line := range strings.Lines(script) {
 					w.hold(strings.TrimSpace(line))

@@ -6,7 +6,7 @@
 // fails holds up no other; and, through a stream, that a path which cannot be copied holds up no other path.
 //
 // What is not replicated: FIFOs, sockets and devices, except by rsync; that two symbolic links are one inode. Through sshfs also not: extended attributes
-// and ACLs, fractions of a second, times before 1970, owner and time of symbolic links. DESIGN.md has a table of it.
+// and ACLs, fractions of a second, times before 1970, owner and time of symbolic links. docs/fidelity.md has a table of it.
 //
 // There are three ways to a replica. directory.go reaches it as a directory: local or through sshfs, which costs some 25 round trips a file. rsync.go runs
 // rsync, a process for each batch. stream.go, with session.go, keeps a stream to a receiver of package stream, which looks and writes there: one or two round
