@@ -78,6 +78,9 @@ func (a *applying) chunk(ctx context.Context, dir string, steps []Step) {
 	if tree.Absent(err) && (steps[0].Op == Delete || steps[0].Op == Finish) {
 		return
 	}
+	if tree.Absent(err) { // it was made in the share between two looks: there was none at it, and one at what is in it
+		err = fmt.Errorf("%w: %w", ErrVanished, err)
+	}
 	if err != nil {
 		a.problem(err)
 		return

@@ -49,3 +49,22 @@ func TestFirstNameVanishes(t *testing.T) {
 		}
 	})
 }
+
+// A directory is made, with a file in it, between the look at its own path and the one at the file's: the steps have the file alone. The share is busy, and
+// nothing has failed.
+func TestDirectoryAppearsBetweenTwoLooks(t *testing.T) {
+	share, err := tree.Open(t.TempDir())
+	must(t, err)
+	defer share.Close()
+	replica, err := tree.Open(t.TempDir())
+	must(t, err)
+	defer replica.Close()
+	must(t, os.Mkdir(filepath.Join(share.Name, "d"), 0o755))
+	must(t, os.WriteFile(filepath.Join(share.Name, "d/f"), []byte("x"), 0o644))
+	source, err := share.Lstat("d/f")
+	must(t, err)
+	a := &applying{share: share, replica: replica, journal: newJournal(), limit: newLimiter(1), noLinks: func(error) {}, progress: func() {}}
+	if err := a.carry(t.Context(), []Step{{Op: Write, Path: "d/f", Source: source}}); !errors.Is(err, ErrVanished) {
+		t.Error(err)
+	}
+}
