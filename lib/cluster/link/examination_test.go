@@ -34,7 +34,7 @@ func TestVoterStartsAgainWithAShorterTime(t *testing.T) {
 		time.Sleep(longer - 1)
 		d.settleTimes()
 		refusedBecauseHeard(t, d.answer("b", ask(Prepare, 1, three(t, 8, "b"))))
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		d.settleTimes()
 		votedYes(t, d.answer("b", ask(Prepare, 1, three(t, 8, "b"))))
 		d = newVoter(t, "c", dir, three(t, 7, "a"))
@@ -54,7 +54,7 @@ func TestVoterOfAnOldFileServer(t *testing.T) {
 		d.settleTimes()
 		time.Sleep(longer - 1)
 		refusedBecauseHeard(t, d.answer("b", ask(Prepare, 1, three(t, 8, "b"))))
-		time.Sleep(1)
+		time.Sleep(1 * time.Nanosecond)
 		votedYes(t, d.answer("b", ask(Prepare, 1, three(t, 8, "b"))))
 	})
 }

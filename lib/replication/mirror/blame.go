@@ -64,7 +64,7 @@ func (s *Stream) blame(sent sending, r stream.Result) (map[string]failure, error
 	}
 	unknown := summary(r.Errs())
 	if r.Full {
-		unknown = noRoom
+		unknown = errNoRoom
 	}
 	var odd error
 	for number, step := range sent.steps {
@@ -87,13 +87,13 @@ func (s *Stream) blame(sent sending, r stream.Result) (map[string]failure, error
 		}
 	}
 	for _, path := range sent.roomless {
-		failed[path] = failure{OfReplica, noRoom, false}
+		failed[path] = failure{OfReplica, errNoRoom, false}
 	}
 	return failed, odd
 }
 
-// noRoom is the cause of what was not even tried.
-var noRoom = fmt.Errorf("the replica has no room: %w", unix.ENOSPC)
+// errNoRoom is the cause of what was not even tried.
+var errNoRoom = fmt.Errorf("the replica has no room: %w", unix.ENOSPC)
 
 // makes says whether a step was to make a directory: without it nothing can be below.
 func (s *sending) makes(number int) bool {
@@ -147,5 +147,5 @@ func anyOf(failed map[string]failure) failure {
 	for _, f := range failed {
 		return f
 	}
-	return failure{err: noRoom}
+	return failure{err: errNoRoom}
 }
