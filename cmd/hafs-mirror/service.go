@@ -19,6 +19,7 @@ import (
 	"hafs/lib/host/system"
 	"hafs/lib/node/feeding"
 	"hafs/lib/node/reception"
+	"hafs/lib/replication/change"
 	"hafs/lib/replication/mirror"
 )
 
@@ -50,7 +51,7 @@ func (c *runCommand) serve(ctx context.Context) error {
 	}
 	m := &mirror.Mirror{
 		Share: share, StatusFile: settings.Run("mirror.json"), Pace: pace, Newest: func() uint64 { return latest.Record().Generation }, Log: log,
-		Patience: settings.ExaminationTime + copyPatience,
+		Patience: settings.ExaminationTime + copyPatience, History: &change.History{},
 	}
 	serves := func() bool { return latest.Record().FS.Name == settings.Name } // what comes to a DRS1 was let go there
 	var desk *reception.Reception
@@ -63,11 +64,11 @@ func (c *runCommand) serve(ctx context.Context) error {
 			Open: func(context.Context) (io.ReadWriteCloser, error) { // the session outlives the batch it is opened for
 				return dial.Open(ctx, settings.Run("dial.sock"), w.Target, []string{"stream"})
 			},
-			Generation: m.Newest,
-			Through:    func() bool { return settings.Acknowledge == config.AcknowledgeDRS2 && serves() },
-			Whole:      func() bool { return desk.Whole() },
-			Torn:       settings.Torn,
-			Deletes:    &mirror.DeleteBudget{Percent: settings.DeleteLimit, Applies: serves},
+			Generation: m.Newest, History: m.History,
+			Through: func() bool { return settings.Acknowledge == config.AcknowledgeDRS2 && serves() },
+			Whole:   func() bool { return desk.Whole() },
+			Torn:    settings.Torn,
+			Deletes: &mirror.DeleteBudget{Percent: settings.DeleteLimit, Applies: serves},
 		}
 	}
 	m.Start(ctx)
@@ -107,6 +108,11 @@ func (c *runCommand) serve(ctx context.Context) error {
 			}
 			wanted := feeding.Replicas(r, settings.Name, streams)
 			log.Info().Uint64("generation", r.Generation).Int("replicas", len(wanted)).Msg("following the record")
+			leads := uint64(0)
+			if r.FS.Name == settings.Name {
+				leads = r.Generation
+			}
+			m.Lead(leads)
 			m.Keep(r.Generation, wanted)
 		case err := <-ended:
 			if err == nil && ctx.Err() == nil {

@@ -24,6 +24,7 @@ import (
 	"hafs/lib/host/config"
 	"hafs/lib/host/socket"
 	"hafs/lib/host/system"
+	"hafs/lib/replication/change"
 	"hafs/lib/replication/mirror"
 	"hafs/lib/replication/stream"
 )
@@ -38,7 +39,7 @@ type Reception struct {
 	disk     *soundness
 	log      zerolog.Logger
 	noting   sync.Mutex
-	noted    *stream.Position
+	noted    *change.Position
 }
 
 // New is a reception for the copy in a directory, which feeds the replicas of m when this server is FS.
@@ -50,7 +51,7 @@ func New(settings config.Settings, latest *record.Latest, m *mirror.Mirror, dire
 		_ = os.MkdirAll(settings.State("trash"), 0o700)
 	}
 	r.replica = stream.Receiver{
-		Path: directory, Cluster: r.record().Cluster, Allowed: r.feeds, Note: r.note, Position: r.position, Passed: r.passed,
+		Path: directory, Cluster: r.record().Cluster, Allowed: r.feeds, Note: r.note, Position: r.position, Passed: r.passed, History: m.History,
 		KeepDeleted: settings.TrashRetention, TrashDirectory: settings.State("trash"), Redo: settings.Redo(), Log: log,
 	}
 	return r
@@ -106,7 +107,7 @@ func (r *Reception) session(ctx context.Context, conn *net.UnixConn) error {
 	switch s.Kind {
 	case gate.Replica:
 		if p := r.position(); !p.Complete || !r.continuous(p.Generation) { // until it has all of it, it is not fit to succeed
-			if err := r.note(stream.Position{}); err != nil {
+			if err := r.note(change.Position{}); err != nil {
 				return err
 			}
 		}
@@ -158,13 +159,13 @@ func (r *Reception) passed(ctx context.Context, paths []string, through bool) er
 	return nil
 }
 
-func (r *Reception) position() stream.Position {
+func (r *Reception) position() change.Position {
 	r.noting.Lock()
 	defer r.noting.Unlock()
 	if r.noted == nil {
-		r.noted = &stream.Position{}
+		r.noted = &change.Position{}
 		if text, err := os.ReadFile(r.settings.Position()); err != nil || json.Unmarshal(text, r.noted) != nil {
-			r.noted = &stream.Position{}
+			r.noted = &change.Position{}
 		}
 	}
 	return *r.noted
@@ -172,7 +173,7 @@ func (r *Reception) position() stream.Position {
 
 // note keeps the position of this server's copy where hafs-linkcheck tells it to whoever looks for a successor of the file sharing server.
 // That the number grew may be lost with the power: others are further then.
-func (r *Reception) note(p stream.Position) error {
+func (r *Reception) note(p change.Position) error {
 	before := r.position()
 	text, err := json.Marshal(p)
 	if err != nil {
@@ -190,8 +191,12 @@ func (r *Reception) note(p stream.Position) error {
 		r.noted = &p
 	}
 	r.noting.Unlock()
-	if err == nil && p.Complete && !before.Complete {
+	if err != nil {
+		return err
+	}
+	r.mirror.Reached(p)
+	if p.Complete && (!before.Complete || p.Generation != before.Generation) {
 		r.mirror.SayWhole()
 	}
-	return err
+	return nil
 }

@@ -7,8 +7,6 @@ import (
 	"path/filepath"
 	"sync/atomic"
 	"time"
-
-	"hafs/lib/replication/stream"
 )
 
 // Pace says how often a replica is compared as a whole, and how fast. It is kept by replicas that are compared in parts; others know Every only.
@@ -32,8 +30,6 @@ func (r *replica) comparing() bool { return r.comparison != nil && r.comparison.
 // begin begins the comparison that is due; with r.mu held.
 func (r *replica) begin(now time.Time) {
 	switch {
-	case r.needFull:
-		r.must(now)
 	case r.comparison != nil:
 	case !r.nextScrub.IsZero() && !now.Before(r.nextScrub):
 		r.comparison = &comparison{Comparison: NewComparison(true), resume: now}
@@ -71,11 +67,13 @@ func (r *replica) part(ctx context.Context, g Gradual) error {
 		r.mu.Unlock()
 		return nil
 	}
-	position := stream.Position{Generation: r.generation, Number: r.taken, Complete: true}
+	position, known := r.position(r.generation, r.taken, r.queue.Len() == 0)
 	r.working, r.answeredAt = 1, time.Now()
 	before := *c.Comparison
 	r.mu.Unlock()
-	g.LeadsTo(position)
+	if known {
+		g.LeadsTo(position)
+	}
 	began := time.Now()
 	err := g.Part(ctx, c.Comparison)
 	if ctx.Err() != nil {
@@ -118,7 +116,7 @@ func (r *replica) ended(c *comparison, now time.Time) {
 	if r.comparison == c {
 		r.comparison = nil
 	}
-	r.nextFull = now.Add(r.pace.Every)
+	r.nextFull, r.status.Checked = now.Add(r.pace.Every), now
 	r.size.entries.Store(int64(c.Entries))
 	if !c.Sums {
 		return

@@ -212,6 +212,13 @@ func (l *lacks) owes() bool {
 	return unsaid && !l.missing()
 }
 
+// any says whether anything is lacked.
+func (l *lacks) any() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.paths) > 0
+}
+
 // list is all that is lacked, by path.
 func (l *lacks) list() []Lack {
 	l.mu.Lock()

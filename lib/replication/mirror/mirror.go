@@ -49,7 +49,9 @@ type Mirror struct {
 	// Patience is how long a client's change waits for copies that do nothing; 0: for ever.
 	Patience time.Duration
 	Attempts int // failures in a row after which a replica is given up; 0: never
-	Log      zerolog.Logger
+	// History, when set, is what was done to the share of this server lately; see Lead.
+	History *change.History
+	Log     zerolog.Logger
 
 	mu         sync.Mutex
 	problem    string // of the share as a whole
@@ -64,6 +66,7 @@ type Mirror struct {
 	dirty      chan struct{}
 	advanced   chan struct{} // closed when a replica may have come further
 	gone       chan error
+	numbers    numbers
 	ctx        context.Context
 }
 
@@ -84,7 +87,7 @@ func (m *Mirror) Start(ctx context.Context) {
 	m.dirty, m.gone = make(chan struct{}, 1), make(chan error, 1)
 	m.advanced, m.blamed = make(chan struct{}), map[string]time.Time{}
 	if old, err := ReadStatus(m.StatusFile); err == nil && old.Share == m.Share.Name {
-		m.number = old.Number // positions of one generation never go back
+		m.number = old.Number + leap // positions of one generation never go back
 		for _, r := range old.Replicas {
 			m.scrubs[r.Name] = r.Scrub
 		}
@@ -93,6 +96,9 @@ func (m *Mirror) Start(ctx context.Context) {
 		go m.publish(ctx)
 	}
 }
+
+// leap is more than what may have been numbered since the status was written last.
+const leap = 1_000_000
 
 // Gone gives the error that ended the mirror: the share is gone.
 func (m *Mirror) Gone() <-chan error { return m.gone }
@@ -134,11 +140,12 @@ func (m *Mirror) start(w Wanted) *running {
 	r.nextFull = r.answeredAt.Add(m.Pace.Every)
 	r.scrubAfter(m.scrubs[w.Name])
 	r.queue.Cover(m.number) // by the comparison it begins with
+	r.taken = m.number
 	r.changed = func() { m.advance(); m.changed() }
 	if s, is := r.transport.(*Stream); is { // what follows the greeting may take long
 		s.Greeted, s.lacks = r.changed, newLacks()
 	}
-	r.reached = m.reached
+	r.reached, r.position, r.here = m.reached, m.position, m.here
 	r.fatal = func(err error) {
 		select {
 		case m.gone <- err:
@@ -173,6 +180,7 @@ func (m *Mirror) Report(c change.Change) {
 
 // add gives the change its number and leaves it to every replica; with m.mu held.
 func (m *Mirror) add(c change.Change) {
+	m.remember(c)
 	m.number++
 	for _, r := range m.replicas {
 		r.add(m.number, c)

@@ -7,16 +7,17 @@ import (
 	"testing"
 	"time"
 
+	"hafs/lib/replication/change"
 	"hafs/lib/replication/stream"
 )
 
 // noted keeps the positions that a replica was told.
 type noted struct {
 	mu   sync.Mutex
-	last stream.Position
+	last change.Position
 }
 
-func (n *noted) note(p stream.Position) error {
+func (n *noted) note(p change.Position) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.last = p

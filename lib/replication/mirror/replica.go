@@ -9,7 +9,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"hafs/lib/replication/change"
-	"hafs/lib/replication/stream"
 )
 
 // replica is one replica with its own queue and goroutine, so that one that hangs holds up no other.
@@ -19,10 +18,12 @@ type replica struct {
 	log       zerolog.Logger
 	changed   func()                  // told after every change of the status
 	fatal     func(error)             // told when the share is gone
+	here      func()                  // makes the share's position one that the replica may have
 	completed func(generation uint64) // told when everything was compared in a generation
 	reached   func(name, id string)   // told when a barrier has passed
 	pace      Pace
-	kept      time.Time // since then
+	position  func(generation, number uint64, all bool) (change.Position, bool) // that it has then, all: with all that is known by now; false: none to tell
+	kept      time.Time                                                         // since then
 	size      *size
 	attempts  int // give up after so many failures in a row; 0: never
 
@@ -235,22 +236,31 @@ func (r *replica) idleFor(now time.Time) time.Duration {
 func (r *replica) work(ctx context.Context) error {
 	g, gradual := r.transport.(Gradual)
 	now := time.Now()
+	var met []change.Change
 	r.mu.Lock()
 	switch {
-	case !gradual && !now.Before(r.nextFull):
-		r.needFull = true
-		r.nextFull = now.Add(r.pace.Every)
+	case gradual && r.needFull:
+		var err error
+		if met, err = r.meet(ctx); err != nil {
+			r.again(err)
+			r.mu.Unlock()
+			r.changed()
+			return err
+		}
 	case gradual:
 		r.begin(now)
+	case !now.Before(r.nextFull):
+		r.needFull = true
+		r.nextFull = now.Add(r.pace.Every)
 	}
 	if r.owes() {
 		r.unsaid = true
 	}
-	queued := r.queue.Len() > 0 || r.needFull || r.unsaid || r.retries(now) > 0
+	queued := r.queue.Len() > 0 || met != nil || r.needFull || r.unsaid || r.retries(now) > 0
 	due := r.comparison != nil && !now.Before(r.comparison.resume)
 	r.mu.Unlock()
 	if queued {
-		if err := r.batch(ctx); err != nil {
+		if err := r.batch(ctx, met); err != nil {
 			return err
 		}
 	}
@@ -260,18 +270,23 @@ func (r *replica) work(ctx context.Context) error {
 	return nil
 }
 
-// batch applies what waits, as far as it fits into one batch.
-func (r *replica) batch(ctx context.Context) error {
+// batch applies what waits, as far as it fits into one batch. met is what else the replica may differ in; nil: that is not known, or nothing.
+func (r *replica) batch(ctx context.Context, met []change.Change) error {
 	g, gradual := r.transport.(Gradual)
 	r.mu.Lock()
-	full, generation := r.needFull, r.generation
+	full, generation := r.needFull && !gradual, r.generation
 	limit := batchLimit
 	if full {
 		limit = 0 // all of it is part of the comparison of everything
 	}
 	changes, number := r.queue.Take(limit)
+	emptied := r.queue.Len() == 0
 	changes = append(changes, r.looksAgain()...)
-	r.needFull, r.unsaid = false, false
+	changes = append(changes, met...)
+	r.unsaid = false
+	if !gradual {
+		r.needFull = false
+	}
 	r.working = max(1, len(changes))
 	if full {
 		changes = append([]change.Change{{Kind: change.Rescan, Path: "."}}, barriers(changes)...)
@@ -279,13 +294,13 @@ func (r *replica) batch(ctx context.Context) error {
 	full = asksForAll(changes)
 	if gradual && full { // between changes, part by part
 		r.must(time.Now())
-		full, changes = false, withoutAll(changes)
+		full, changes, met = false, withoutAll(changes), nil
 	}
-	whole := r.status.State == Complete && !r.comparing()
+	whole := met != nil || r.status.State == Complete && !r.comparing()
 	r.answeredAt = time.Now()
 	r.mu.Unlock()
-	if gradual && whole {
-		g.LeadsTo(stream.Position{Generation: generation, Number: number, Complete: true})
+	if p, known := r.position(generation, number, emptied); gradual && whole && known {
+		g.LeadsTo(p)
 	}
 	err := r.transport.Apply(ctx, changes)
 	if ctx.Err() != nil {
@@ -303,7 +318,10 @@ func (r *replica) batch(ctx context.Context) error {
 		return err
 	}
 	r.taken = number
-	r.arrived(full)
+	if full {
+		r.status.Checked = time.Now()
+	}
+	r.arrived(full || met != nil && !r.needFull) // a session that ended meanwhile is to be met anew
 	return nil
 }
 
@@ -315,7 +333,7 @@ func (r *replica) again(err error) {
 	}
 }
 
-// arrived notes what the replica has now, and whether everything was compared. It gives r.mu back.
+// arrived notes what the replica has now, and whether it is like the share as a whole. It gives r.mu back.
 func (r *replica) arrived(full bool) {
 	var passed []string
 	if !r.comparing() && !r.needFull { // the session in which everything was compared may have ended before this one began
@@ -327,7 +345,7 @@ func (r *replica) arrived(full bool) {
 	generation := r.generation // a newer one may have been taken over meanwhile
 	completed := full && (r.status.State != Complete || r.status.Generation != generation)
 	if full {
-		r.status.Generation, r.status.Checked, r.status.Error = generation, time.Now(), ""
+		r.status.Generation, r.status.Error = generation, ""
 		r.state(Complete)
 	}
 	r.mu.Unlock()

@@ -14,7 +14,6 @@ import (
 	"github.com/rs/zerolog"
 
 	"hafs/lib/replication/change"
-	"hafs/lib/replication/stream"
 	"hafs/lib/replication/tree"
 )
 
@@ -110,7 +109,7 @@ type gradual struct {
 	whole bool
 }
 
-func (g gradual) LeadsTo(stream.Position) {}
+func (g gradual) LeadsTo(change.Position) {}
 func (g gradual) Standing() Standing {
 	if g.whole {
 		return Whole
@@ -161,7 +160,7 @@ type stuck struct {
 	let   chan struct{}
 }
 
-func (s stuck) LeadsTo(stream.Position) {
+func (s stuck) LeadsTo(change.Position) {
 	close(s.asked)
 	<-s.let
 }
@@ -169,15 +168,15 @@ func (s stuck) LeadsTo(stream.Position) {
 // positions is a remote that keeps what it is led to.
 type positions struct {
 	gradual
-	led chan stream.Position
+	led chan change.Position
 }
 
-func (p positions) LeadsTo(to stream.Position) { p.led <- to }
+func (p positions) LeadsTo(to change.Position) { p.led <- to }
 
 // A position is of the newest generation even if nothing is written in it.
 func TestAReplicaHearsOfANewGeneration(t *testing.T) {
 	m, _ := threeReplicas(t)
-	p := positions{gradual{&remote{gate: make(chan struct{})}, true}, make(chan stream.Position, 10)}
+	p := positions{gradual{&remote{gate: make(chan struct{})}, true}, make(chan change.Position, 10)}
 	close(p.gate)
 	m.Transport = func(Wanted) Transport { return p }
 	m.Keep(2, []Wanted{{Name: "D"}})

@@ -22,17 +22,18 @@ type Stream struct {
 	// Open makes a new stream to the receiver. Close of what it returns must end a Read and a Write that hang.
 	Open       func(context.Context) (io.ReadWriteCloser, error)
 	Cluster    string
-	Self       string        // this server
-	Generation func() uint64 // of the record this server acts in; nil: none
-	Unmarked   bool          // allow that neither side has a marker
-	Sync       bool          // what somebody waits for is on the replica's disk before it counts
-	Through    func() bool   // when it says so a batch is done only when the replicas of this one have it too
-	Deletes    *DeleteBudget // nil: no limit
-	Parts      Parts         // of a comparison of everything; zero: defaults
-	Whole      func() bool   // says that the share itself is whole; if not, no replica of it is fit to succeed. nil: it always is
-	Torn       func() bool   // says that a file of this server's own copy may be neither old nor new; nil: never
-	Show       func(Step)    // when set, gets the steps instead of the replica
-	Greeted    func()        // when set, is told that Standing may be another
+	Self       string          // this server
+	Generation func() uint64   // of the record this server acts in; nil: none
+	Unmarked   bool            // allow that neither side has a marker
+	Sync       bool            // what somebody waits for is on the replica's disk before it counts
+	Through    func() bool     // when it says so a batch is done only when the replicas of this one have it too
+	Deletes    *DeleteBudget   // nil: no limit
+	Parts      Parts           // of a comparison of everything; zero: defaults
+	Whole      func() bool     // says that the share itself is whole; if not, no replica of it is fit to succeed. nil: it always is
+	Torn       func() bool     // says that a file of this server's own copy may be neither old nor new; nil: never
+	Show       func(Step)      // when set, gets the steps instead of the replica
+	Greeted    func()          // when set, is told that Standing may be another
+	History    *change.History // of this server's copy; nil: everything is compared before a replica counts
 	Log        zerolog.Logger
 
 	busy     sync.Mutex // one call at a time
@@ -41,7 +42,8 @@ type Stream struct {
 	through  bool   // too
 	compared bool   // everything was compared in this session
 	journal  *journal
-	position *stream.Position
+	position *change.Position
+	foreseen map[string]stream.Found // with sums, as they were just before the next Apply
 	standing atomic.Int32
 	told     sync.Map // paths that were logged once
 	moved    atomic.Int64
@@ -59,7 +61,7 @@ func (s *Stream) Progress() int64 { return s.moved.Load() }
 func (s *Stream) progress() { s.moved.Add(1) }
 
 // LeadsTo tells which position the next Apply leads to; see Numbered.
-func (s *Stream) LeadsTo(p stream.Position) {
+func (s *Stream) LeadsTo(p change.Position) {
 	s.busy.Lock()
 	defer s.busy.Unlock()
 	p.Complete = p.Complete && (s.Whole == nil || s.Whole())
@@ -96,6 +98,7 @@ func (s *Stream) Standing() Standing { return Standing(s.standing.Load()) }
 func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 	position := s.position
 	s.position = nil
+	defer func() { s.foreseen = nil }()
 	if err := s.check(ctx); err != nil {
 		return err
 	}
@@ -165,7 +168,7 @@ func (s *Stream) gathering() *far {
 
 // make makes the replica like the share at the pairs, and has the position noted if all of it succeeds. It returns how many bytes of content
 // were sent. What the changes are waited for is durable then. What only some paths cost is in the replica's lacks.
-func (s *Stream) make(ctx context.Context, g *far, changes []change.Change, position *stream.Position) (int64, error) {
+func (s *Stream) make(ctx context.Context, g *far, changes []change.Change, position *change.Position) (int64, error) {
 	steps := Plan(g.pairs, g.fidelity, g.incomplete)
 	if s.Show != nil {
 		for _, step := range steps {
@@ -185,6 +188,9 @@ func (s *Stream) make(ctx context.Context, g *far, changes []change.Change, posi
 	}
 	if len(g.problems) > 0 {
 		position = nil // what could not be read is not on the replica
+	}
+	if position != nil && (len(g.lacking) > 0 || s.lacks != nil && s.lacks.any() || s.Deletes.Held() > 0 || !s.session.Histories()) {
+		position.Exact = false
 	}
 	if s.lacks != nil && position != nil && (s.lacks.missing() || g.unknownToReplica()) {
 		s.lacks.positioned(false)
@@ -233,7 +239,7 @@ type outcome struct {
 }
 
 // send sends steps as one batch and waits until they are done, and what is to be durable is.
-func (s *Stream) send(steps []Step, durable []string, position *stream.Position) (outcome, error) {
+func (s *Stream) send(steps []Step, durable []string, position *change.Position) (outcome, error) {
 	batch, err := s.session.Begin(durable...)
 	if err != nil {
 		return outcome{}, err
@@ -269,7 +275,7 @@ func (s *Stream) send(steps []Step, durable []string, position *stream.Position)
 	return done, err
 }
 
-func (s *Stream) positioned(p *stream.Position) {
+func (s *Stream) positioned(p *change.Position) {
 	if p.Complete {
 		s.standing.Store(int32(Whole))
 	}
@@ -278,7 +284,7 @@ func (s *Stream) positioned(p *stream.Position) {
 	}
 }
 
-func (s *Stream) unpositioned(p *stream.Position) {
+func (s *Stream) unpositioned(p *change.Position) {
 	if p != nil && s.lacks != nil {
 		s.lacks.positioned(false)
 	}
@@ -310,6 +316,9 @@ func (s *Stream) mover() mover {
 
 // same compares the content of a file on both sides by its hash.
 func (s *Stream) same(path string) (bool, error) {
+	if f, known := s.foreseen[path]; known {
+		return sameSum(s.Share, f)
+	}
 	found, err := s.session.Look([]string{path}, true)
 	if err != nil {
 		return false, err

@@ -194,11 +194,11 @@ func TestFencedReceiver(t *testing.T) {
 				}
 				return nil
 			}
-			receiver.Note = func(stream.Position) error { t.Error("a position was noted"); return nil }
+			receiver.Note = func(change.Position) error { t.Error("a position was noted"); return nil }
 			s := w.stream(receiver)
 			defer s.Close()
 			w.sh("echo x > f")
-			s.LeadsTo(stream.Position{Number: 1})
+			s.LeadsTo(change.Position{Number: 1})
 			err := s.Apply(t.Context(), everything)
 			if refusal := (Refusal{}); !errors.As(err, &refusal) || !strings.Contains(refusal.Reason, "generation 8 names another server") {
 				t.Errorf("got %v", err)
@@ -257,7 +257,7 @@ func TestRefusedWhileSending(t *testing.T) {
 // the same session (I3).
 func TestPositionIsNotedOnceItIsReached(t *testing.T) {
 	w := newWorld(t, "stream")
-	var noted []stream.Position
+	var noted []change.Position
 	receiver := &stream.Receiver{Path: w.replica, Cluster: "test", Log: w.log()}
 	var broken atomic.Bool
 	receiver.Before = func(string) error {
@@ -266,11 +266,11 @@ func TestPositionIsNotedOnceItIsReached(t *testing.T) {
 		}
 		return nil
 	}
-	receiver.Note = func(p stream.Position) error { noted = append(noted, p); return nil }
+	receiver.Note = func(p change.Position) error { noted = append(noted, p); return nil }
 	s := w.stream(receiver)
 	defer s.Close()
 	apply := func(number uint64, changes []change.Change) error {
-		s.LeadsTo(stream.Position{Generation: 3, Number: number, Complete: true})
+		s.LeadsTo(change.Position{Generation: 3, Number: number, Complete: true})
 		return s.Apply(t.Context(), changes)
 	}
 	f := []change.Change{{Kind: change.Look, Path: "f"}}
@@ -288,7 +288,7 @@ func TestPositionIsNotedOnceItIsReached(t *testing.T) {
 	s.drop()
 	must(t, apply(6, f))
 	must(t, apply(7, everything))
-	if got := fmt.Sprint(noted); got != "[{3 2 true} {3 3 true} {3 5 true} {3 7 true}]" {
+	if got := fmt.Sprint(noted); got != "[{3 2 true false} {3 3 true false} {3 5 true false} {3 7 true false}]" {
 		t.Errorf("noted %s", got)
 	}
 }
@@ -505,7 +505,7 @@ func TestWhoWaitsChanges(t *testing.T) {
 // whole is a stream to a receiver whose replica was whole when it was asked.
 func (w *world) whole() *Stream {
 	r := &stream.Receiver{Path: w.replica, Cluster: "test", Log: w.log()}
-	r.Position = func() stream.Position { return stream.Position{Generation: 1, Complete: true} }
+	r.Position = func() change.Position { return change.Position{Generation: 1, Complete: true} }
 	return w.stream(r)
 }
 
@@ -619,10 +619,10 @@ func TestSessionEndsWhileItIsVerified(t *testing.T) {
 func TestAReplicaThatWasFilledIsWhole(t *testing.T) {
 	w := newWorld(t, "stream")
 	w.sh("echo x > file")
-	var noted stream.Position
+	var noted change.Position
 	receiver := &stream.Receiver{
 		Path: w.replica, Cluster: "test", Log: w.log(),
-		Position: func() stream.Position { return noted }, Note: func(p stream.Position) error { noted = p; return nil },
+		Position: func() change.Position { return noted }, Note: func(p change.Position) error { noted = p; return nil },
 	}
 	s := w.stream(receiver)
 	stands := func(want Standing) {
@@ -634,12 +634,12 @@ func TestAReplicaThatWasFilledIsWhole(t *testing.T) {
 	stands(Unheard)
 	must(t, s.Apply(t.Context(), nil))
 	stands(Unfilled)
-	s.LeadsTo(stream.Position{Generation: 2, Number: 3, Complete: true})
+	s.LeadsTo(change.Position{Generation: 2, Number: 3, Complete: true})
 	must(t, s.Apply(t.Context(), everything))
 	stands(Whole)
 	s.Close()
 	stands(Whole)
-	noted = stream.Position{}
+	noted = change.Position{}
 	must(t, s.Apply(t.Context(), nil))
 	stands(Unfilled)
 	s.Close()
@@ -652,7 +652,7 @@ func TestAReplicaIsKnownToBeWholeByItsGreeting(t *testing.T) {
 	proceed := make(chan struct{})
 	receiver := &stream.Receiver{
 		Path: w.replica, Cluster: "test", Log: w.log(),
-		Position: func() stream.Position { return stream.Position{Generation: 1, Complete: true} },
+		Position: func() change.Position { return change.Position{Generation: 1, Complete: true} },
 		Before:   func(string) error { <-proceed; return nil },
 	}
 	s := w.stream(receiver)
@@ -671,8 +671,8 @@ func TestAReplicaIsKnownToBeWholeByItsGreeting(t *testing.T) {
 func TestReplicaOfAShareThatIsNotWhole(t *testing.T) {
 	w := newWorld(t, "stream")
 	w.sh("echo x > file")
-	noted := make(chan stream.Position, 100)
-	s := w.stream(&stream.Receiver{Path: w.replica, Cluster: "test", Log: w.log(), Note: func(p stream.Position) error { noted <- p; return nil }})
+	noted := make(chan change.Position, 100)
+	s := w.stream(&stream.Receiver{Path: w.replica, Cluster: "test", Log: w.log(), Note: func(p change.Position) error { noted <- p; return nil }})
 	var whole atomic.Bool
 	s.Whole = whole.Load
 	m := &Mirror{Share: s.Share, Pace: Pace{Every: time.Hour}, Log: w.log(), Transport: func(Wanted) Transport { return s }}

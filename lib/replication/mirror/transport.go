@@ -6,7 +6,6 @@ import (
 	"slices"
 
 	"hafs/lib/replication/change"
-	"hafs/lib/replication/stream"
 )
 
 // Transport makes one replica like the share.
@@ -47,7 +46,7 @@ func withoutAll(changes []change.Change) []change.Change {
 type Gradual interface {
 	Transport
 	// LeadsTo tells, before an Apply or a Part, which position that one leads to if it succeeds.
-	LeadsTo(stream.Position)
+	LeadsTo(change.Position)
 	Part(context.Context, *Comparison) error
 	Standing() Standing
 }

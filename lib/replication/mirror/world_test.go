@@ -187,12 +187,28 @@ func (w *world) run() {
 	w.t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	w.startMirror(ctx)
-	watcher := watch.Watcher{Share: w.share, Root: w.root, Open: watch.Inotify, Settle: time.Millisecond, Log: w.log()}
+	w.watch(w.mirror)
+	w.t.Cleanup(func() {
+		stop()
+		w.mirror.mu.Lock()
+		running := w.mirror.replicas
+		w.mirror.mu.Unlock()
+		for _, r := range running {
+			<-r.done
+		}
+	})
+	w.settle()
+}
+
+// watch reports to a mirror what is done to its share, until the test ends.
+func (w *world) watch(m *Mirror) {
+	ctx, stop := context.WithCancel(context.Background())
+	watcher := watch.Watcher{Share: m.Share.Name, Root: m.Share, Open: watch.Inotify, Settle: time.Millisecond, Log: w.log()}
 	done := make(chan error, 1)
 	go func() {
 		done <- watcher.Run(ctx, func(changes []change.Change) error {
 			for _, c := range changes {
-				w.mirror.Report(c)
+				m.Report(c)
 			}
 			return nil
 		})
@@ -202,14 +218,7 @@ func (w *world) run() {
 		if err := <-done; err != nil && !errors.Is(err, context.Canceled) {
 			w.t.Error("watch:", err)
 		}
-		w.mirror.mu.Lock()
-		running := w.mirror.replicas
-		w.mirror.mu.Unlock()
-		for _, r := range running {
-			<-r.done
-		}
 	})
-	w.settle()
 }
 
 func (w *world) startMirror(ctx context.Context) {

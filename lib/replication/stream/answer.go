@@ -189,6 +189,8 @@ func (s *serving) move(body []byte) error {
 	if err != nil {
 		return err
 	}
+	s.does(step.From, true)
+	s.does(step.Path, true)
 	moved, err := s.root.Move(step.From, step.Path)
 	p := Problem{}
 	if err != nil {

@@ -84,7 +84,7 @@ func (b *Batch) Done(e *change.Entry) error { return b.session.write(kindDone, a
 func (b *Batch) GiveUp() error { return b.session.write(kindGiveUp) }
 
 // End ends the batch, with the position to be noted if all of it succeeds, and waits for the result.
-func (b *Batch) End(p *Position) (Result, error) {
+func (b *Batch) End(p *change.Position) (Result, error) {
 	if err := b.session.send(kindEnd, appendPosition(nil, p)); err != nil {
 		return Result{}, err
 	}

@@ -140,6 +140,7 @@ func (b *carrying) step(op Op, body []byte) error {
 	}
 	number := b.steps
 	b.steps++
+	b.does(s.Path, op == OpDelete || s.Aside)
 	b.brings(op, s.Path)
 	if op == OpLink {
 		b.done.Wait()

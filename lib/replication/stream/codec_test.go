@@ -34,6 +34,9 @@ func decode(k kind, body []byte) (any, error) {
 		return found, err
 	case k == kindEnd:
 		return cutPosition(body)
+	case k == kindHistory:
+		done, _, err := cutHistory(body)
+		return done, err
 	case k == kindResult:
 		return cutResult(body, Version)
 	case k >= kindStep:
@@ -67,7 +70,9 @@ func encode(k kind, message any) []byte {
 			before = f.Path
 		}
 		return body
-	case *Position:
+	case []change.Change:
+		return appendHistory(nil, m, false)
+	case *change.Position:
 		return appendPosition(nil, m)
 	case Result:
 		return appendResult(nil, m, Version)
@@ -88,14 +93,14 @@ func messages() map[kind][]any {
 	told := &change.Entry{Kind: change.Directory, Xattrs: acl.Digest()}
 	return map[kind][]any{
 		kindHello:   {Hello{Version: Version}, Hello{Version, "lab", 7, "L1", []byte("cluster: lab\n"), true, true}, Hello{Version: Version, Marker: []byte{}}},
-		kindWelcome: {Welcome{Version: Version}, Welcome{Version, "lab", Position{3, 4, true}}},
+		kindWelcome: {Welcome{Version: Version}, Welcome{Version, "lab", change.Position{Generation: 3, Number: 4, Complete: true}}},
 		kindList:    {Listing{Directory: "."}, Listing{"a/b", "a/b/c", 4096, true}},
 		kindLook:    {[]string{".", "a", "a/\xff\n"}},
 		kindEntries: {[]Found{
 			{Path: "a", Entry: directory}, {Path: "a/b", Entry: file, Sum: &Sum{1, 2}}, {Path: "a/b c", Entry: link}, {Path: "b"},
 			{Path: "c", Problem: &Problem{"no", 5}}, {Path: ".", Entry: &change.Entry{Kind: change.Special}}, {Path: "e", Entry: told},
 		}},
-		kindEnd:                          {(*Position)(nil), &Position{3, 1 << 60, true}},
+		kindEnd:                          {(*change.Position)(nil), &change.Position{Generation: 3, Number: 1 << 60, Complete: true, Exact: true}},
 		kindResult:                       {Result{}, Result{Count: 30, Problems: []Problem{{"a", 0}, {"b", 28}}, Of: []int{0, 77}, Full: true, Failed: map[int]bool{0: true, 77: true}}},
 		kindStep + kind(OpWrite):         {Step{Path: "a/b", Aside: true, Entry: file, Data: []byte("content")}},
 		kindStep + kind(OpWriteLarge):    {Step{Path: "a/b", Blocks: true, Entry: file}, Step{Path: "a/b", Blocks: true, InPlace: true, Entry: file, Old: file}},
@@ -106,6 +111,7 @@ func messages() map[kind][]any {
 		kindStep + kind(OpDelete):        {Step{Path: "x"}},
 		kindStep + kind(OpFinish):        {Step{Path: ".", Entry: directory}},
 		kindDone:                         {file},
+		kindHistory:                      {[]change.Change{{Kind: change.Look, Path: "a/b"}, {Kind: change.Rescan, Path: "."}}},
 	}
 }
 
@@ -163,13 +169,13 @@ func TestAnotherVersionIsNamed(t *testing.T) {
 	}
 	for _, versions := range [][2]byte{{9, 9}, {1, 1}} {
 		body[1], body[3] = versions[0], versions[1]
-		want := fmt.Sprintf("the sender speaks versions %d to %d of the stream, the receiver 2 to 4", versions[1], versions[0])
+		want := fmt.Sprintf("the sender speaks versions %d to %d of the stream, the receiver 2 to 5", versions[1], versions[0])
 		if _, err := cutHello(body); err == nil || err.Error() != want {
 			t.Errorf("got %v", err)
 		}
 	}
 	body = appendWelcome(nil, Welcome{Version: 9, Cluster: "lab"})
-	if _, err := cutWelcome(body); err == nil || err.Error() != "the receiver speaks version 9 of the stream, the sender 2 to 4" {
+	if _, err := cutWelcome(body); err == nil || err.Error() != "the receiver speaks version 9 of the stream, the sender 2 to 5" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -23,7 +23,7 @@ import (
 // Version is the newest version of the protocol that is spoken here, Oldest the oldest. Both sides speak the newest that both know, so that servers
 // can be upgraded one after the other.
 const (
-	Version = 4 // problems name their steps, and a receiver that works on says so; from 3 on files may be changed in place
+	Version = 5 // a receiver tells what was done lately; from 4 on problems name their steps, and a receiver that works on says so; from 3 on files may be changed in place
 	Oldest  = 2
 )
 
@@ -57,6 +57,12 @@ const (
 
 // kindBusy is the receiver's, from version 4 on: it still carries out what was sent. It comes while the result is waited for, and says nothing else.
 const kindBusy kind = 0x40
+
+// From version 5 on.
+const (
+	kindSince   kind = 0x41 // sender: what was done to you since this position?
+	kindHistory kind = 0x42 // receiver: this, or that it is not known
+)
 
 // maxBody bounds a frame, so that a damaged length cannot demand any amount of memory.
 const maxBody = 1 << 20

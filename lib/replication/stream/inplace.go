@@ -163,7 +163,7 @@ func (s *serving) recover() error {
 	}
 	s.Log.Error().Err(err).Msg("a file that was being changed in place is neither old nor new: it is removed, and comes anew")
 	if s.Note != nil { // a copy without it is not whole
-		if err := s.Note(Position{}); err != nil {
+		if err := s.Note(change.Position{}); err != nil {
 			return fmt.Errorf("note the position: %w", err)
 		}
 	}

@@ -214,8 +214,8 @@ func TestRedoThatIsNotCarriedOut(t *testing.T) {
 	})
 	t.Run("it cannot be carried out", func(t *testing.T) {
 		p := interrupted(t)
-		var noted []Position
-		p.Note = func(p Position) error { noted = append(noted, p); return nil }
+		var noted []change.Position
+		p.Note = func(p change.Position) error { noted = append(noted, p); return nil }
 		p.Before = func(at string) error {
 			if at == "rewrite" {
 				return unix.ENOSPC

@@ -23,14 +23,7 @@ type Hello struct {
 type Welcome struct {
 	Version  uint16 // that is spoken
 	Cluster  string
-	Position Position // of the replica
-}
-
-// Position says how far a replica has come.
-type Position struct {
-	Generation uint64
-	Number     uint64 // every change up to this one is on the replica
-	Complete   bool   // and everything was compared once: the replica is fit to succeed the share
+	Position change.Position // of the replica
 }
 
 // Step is something for the receiver to do.
@@ -211,25 +204,66 @@ func cutListing(body []byte) (Listing, error) {
 	return l, c.end()
 }
 
-func appendPosition(b []byte, p *Position) []byte {
+const (
+	flagComplete = 1 << iota
+	flagExact    // from version 5 on
+)
+
+func appendPosition(b []byte, p *change.Position) []byte {
 	if p == nil {
 		return appendBool(b, false)
 	}
 	b = binary.BigEndian.AppendUint64(appendBool(b, true), p.Generation)
-	return appendBool(binary.BigEndian.AppendUint64(b, p.Number), p.Complete)
+	flags := byte(0)
+	if p.Complete {
+		flags |= flagComplete
+	}
+	if p.Exact {
+		flags |= flagExact
+	}
+	return append(binary.BigEndian.AppendUint64(b, p.Number), flags)
 }
 
-func (c *cutter) position() *Position {
+func (c *cutter) position() *change.Position {
 	if !c.bool() {
 		return nil
 	}
-	return &Position{Generation: c.uint64(), Number: c.uint64(), Complete: c.bool()}
+	p := &change.Position{Generation: c.uint64(), Number: c.uint64()}
+	flags := c.uint8()
+	if flags&^(flagComplete|flagExact) != 0 {
+		c.fail("unknown flags %x", flags)
+	}
+	p.Complete, p.Exact = flags&flagComplete != 0, flags&flagExact != 0
+	return p
 }
 
-func cutPosition(body []byte) (*Position, error) {
+func cutPosition(body []byte) (*change.Position, error) {
 	c := cutter{rest: body}
 	p := c.position()
 	return p, c.end()
+}
+
+// appendHistory writes what was done to the replica since a position; known: that is all of it.
+func appendHistory(b []byte, done []change.Change, known bool) []byte {
+	b = appendBool(b, known)
+	for _, c := range done {
+		b = appendText(appendBool(b, c.Kind == change.Rescan), c.Path)
+	}
+	return b
+}
+
+func cutHistory(body []byte) (done []change.Change, known bool, err error) {
+	c := cutter{rest: body}
+	known = c.bool()
+	for c.err == nil && len(c.rest) > 0 {
+		one := change.Change{Kind: change.Look}
+		if c.bool() {
+			one.Kind = change.Rescan
+		}
+		one.Path = c.path()
+		done = append(done, one)
+	}
+	return done, known, c.err
 }
 
 // Problem is an error on the receiver's side. It unwraps to the errno it came from.

@@ -90,7 +90,7 @@ func TestGreetingsThatAreRefused(t *testing.T) {
 	future := appendHello(nil, hello)
 	future[1], future[3] = 9, 9
 	for _, c := range []struct{ frame, reason string }{
-		{string(appendFrame(nil, kindHello, future)), "the sender speaks versions 9 to 9 of the stream, the receiver 2 to 4"},
+		{string(appendFrame(nil, kindHello, future)), "the sender speaks versions 9 to 9 of the stream, the receiver 2 to 5"},
 		{string(appendFrame(nil, kindHello, appendHello(nil, foreign))), `the share is of cluster "other", the replica of "test"`},
 		{string(appendFrame(nil, kindHello, appendHello(nil, other))), `the replica's marker says "cluster: test\n", the share's "cluster: other\n"`},
 		{string(appendFrame(nil, kindHello, appendHello(nil, unmarked))), "the share has no marker"},
@@ -113,7 +113,7 @@ func TestGreetingsThatAreRefused(t *testing.T) {
 func TestReceiverOfAnotherVersionOrCluster(t *testing.T) {
 	newer := appendWelcome(nil, Welcome{Version: 9, Cluster: "test"})
 	for reason, welcome := range map[string][]byte{
-		"the receiver speaks version 9 of the stream, the sender 2 to 4": newer,
+		"the receiver speaks version 9 of the stream, the sender 2 to 5": newer,
 		`the replica is of cluster "other", the share of "test"`:         appendWelcome(nil, Welcome{Version: Version, Cluster: "other"}),
 	} {
 		here, there := net.Pipe()
@@ -451,7 +451,7 @@ func TestNoNameForAFileThatCouldNotBeWritten(t *testing.T) {
 	must(t, err)
 	_, err = b.Step(OpLink, Step{Path: "b", From: "a", Entry: write.Entry})
 	must(t, err)
-	result, err := b.End(&Position{})
+	result, err := b.End(&change.Position{})
 	must(t, err)
 	if result.Count != 1 || result.Done(0) || result.Done(1) || !errors.Is(result.Errs()[0], unix.EDOM) {
 		t.Errorf("%+v", result)
@@ -613,8 +613,8 @@ func TestWhatIsNotTakenForSynced(t *testing.T) {
 	r := newReceiver(t)
 	var count syncing
 	r.Before = count.before
-	position := Position{Complete: true}
-	r.Position = func() Position { return position }
+	position := change.Position{Complete: true}
+	r.Position = func() change.Position { return position }
 	s := open(t, r)
 	count.sent(t, s, []string{"."}, nil, nil)
 	b, err := s.Begin()

@@ -25,11 +25,13 @@ type Receiver struct {
 	// Allowed, when set, is asked whether a sender may go on: before each batch or move, and before a batch is answered. An error ends the session.
 	Allowed func(from string) error
 	// Note, when set, is told the position that a batch led to, after all of it was done. Position, when set, gives the one that was noted last.
-	Note     func(Position) error
-	Position func() Position
+	Note     func(change.Position) error
+	Position func() change.Position
 	// Passed, when set, is told what a batch or a move changed, before that is answered. through: it returns only when the replicas of this one have
 	// it too; an error with a syscall.Errno is then one of the steps, any other one ends the session.
 	Passed func(ctx context.Context, paths []string, through bool) error
+	// History, when set, is told of everything before it is done here. Whoever notes positions tells it of these.
+	History *change.History
 	// KeepDeleted is how long what is deleted is kept in a tree.Trash, 0: not at all; TrashDirectory is where that is, outside of the replica.
 	KeepDeleted    time.Duration
 	TrashDirectory string
@@ -164,7 +166,7 @@ func (s *serving) broken(err error) error {
 
 func (s *serving) handle(f frame) error {
 	switch f.kind {
-	case kindLook, kindList, kindHashes:
+	case kindLook, kindList, kindHashes, kindSince:
 		if err := s.check(); err != nil {
 			return err
 		}
@@ -180,6 +182,8 @@ func (s *serving) handle(f frame) error {
 		return s.list(f.body)
 	case kindHashes:
 		return s.hashes(f.body)
+	case kindSince:
+		return s.since(f.body)
 	case kindMove:
 		return s.move(f.body)
 	case kindBegin:

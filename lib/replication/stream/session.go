@@ -8,6 +8,8 @@ import (
 	"iter"
 	"sync"
 	"time"
+
+	"hafs/lib/replication/change"
 )
 
 // Session is the sender's side of a stream. One call at a time; only Close and Ended may be called at any moment. After an error of a call (other
@@ -75,8 +77,11 @@ func (s *Session) greet(h Hello) error {
 // Names says whether the receiver tells which steps its problems are of.
 func (s *Session) Names() bool { return s.welcome.Version >= 4 }
 
+// Histories says whether the receiver tells what was done to the replica lately.
+func (s *Session) Histories() bool { return s.welcome.Version >= 5 }
+
 // Position is what the replica had when the session began.
-func (s *Session) Position() Position { return s.welcome.Position }
+func (s *Session) Position() change.Position { return s.welcome.Position }
 
 // Close ends the session, also under a call that hangs, if the stream's Close ends its Read and Write.
 func (s *Session) Close() error {
@@ -276,6 +281,22 @@ func (s *Session) found(k kind, question []byte, more *bool) iter.Seq2[Found, er
 			yield(Found{}, err)
 		}
 	}
+}
+
+// Since asks what was done to the replica since it had a position, or an older one. It answers false when that is not known.
+func (s *Session) Since(p change.Position) ([]change.Change, bool, error) {
+	if err := s.send(kindSince, appendPosition(nil, &p)); err != nil {
+		return nil, false, err
+	}
+	f, err := s.answer(kindHistory)
+	if err != nil {
+		return nil, false, err
+	}
+	done, known, err := cutHistory(f.body)
+	if err != nil {
+		return nil, false, s.fail(err)
+	}
+	return done, known, nil
 }
 
 // Move renames something on the replica, if both directories are there. A Problem leaves the session alive.
