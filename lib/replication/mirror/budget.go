@@ -27,9 +27,14 @@ const (
 	freeDeletes = 1000
 )
 
+// counts says whether deletes are counted.
+func (b *DeleteBudget) counts() bool {
+	return b != nil && b.Percent < 100 && (b.Applies == nil || b.Applies())
+}
+
 // hold leaves the deletes out of a plan if they are too many. files is how many the share had.
 func (b *DeleteBudget) hold(steps []Step, deletes, files int) []Step {
-	if b == nil || deletes == 0 || b.Percent >= 100 || b.Applies != nil && !b.Applies() {
+	if deletes == 0 || !b.counts() {
 		return steps
 	}
 	b.mu.Lock()

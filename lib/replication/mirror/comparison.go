@@ -100,7 +100,7 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 	if err := summary(c.problems); err != nil {
 		return err
 	}
-	s.journal.retain()
+	s.journal.retain(c.Began)
 	s.Deletes.end()
 	if s.lacks != nil {
 		s.lacks.compared(c.Began)
@@ -151,16 +151,12 @@ func (g *far) part(ctx context.Context, c *Comparison, limits Parts) (last bool,
 	if cutAt := g.bound(limits); cutAt != "" {
 		end = cutAt
 	}
-	g.weigh(theirs)
 	for _, o := range ours {
 		if end == "" || stream.Compare(o.path, end) <= 0 {
 			c.Entries++
 		}
 	}
-	if err := g.looks(g.suspects); err != nil {
-		return false, err
-	}
-	if err := g.looks(g.otherNames()); err != nil {
+	if err := errors.Join(g.resolve(), g.weighBelow()); err != nil {
 		return false, err
 	}
 	c.after = end
@@ -195,22 +191,6 @@ func (g *far) bound(limits Parts) (end string) {
 		}
 	}
 	return ""
-}
-
-// weigh counts what goes with directories that are to go.
-func (g *far) weigh(theirs []stream.Found) {
-	for i := range g.pairs {
-		p := &g.pairs[i]
-		if p.Source != nil || !isDirectory(p.Replica) {
-			continue
-		}
-		at, _ := slices.BinarySearchFunc(theirs, p.Path, func(f stream.Found, path string) int { return stream.Compare(f.Path, path) })
-		n := 0
-		for at+n < len(theirs) && change.Within(theirs[at+n].Path, p.Path) {
-			n++
-		}
-		p.Weight = max(p.Weight, n)
-	}
 }
 
 func isFile(e *change.Entry) bool { return e != nil && e.Kind == change.File }

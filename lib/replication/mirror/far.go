@@ -2,6 +2,7 @@ package mirror
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -16,6 +17,8 @@ import (
 type far struct {
 	*gathering
 	session *stream.Session
+	foresee func(paths []string) error // asks at once for sums that will be wanted
+	weighs  bool                       // it matters how many files are to go
 }
 
 // gather finds all pairs of changes. An error means that the session is over.
@@ -29,10 +32,53 @@ func (g *far) gather(ctx context.Context, changes []change.Change) error {
 			return err
 		}
 	}
+	return errors.Join(g.resolve(), g.weighBelow())
+}
+
+// resolve looks at what else is to be known of the pairs that were found: files that may have changed unseen, and their other names.
+func (g *far) resolve() error {
+	if err := g.foresee(g.suspects); err != nil {
+		return err
+	}
 	if err := g.looks(g.suspects); err != nil {
 		return err
 	}
 	return g.looks(g.otherNames())
+}
+
+// weighBelow counts what goes with directories that are to go.
+func (g *far) weighBelow() error {
+	if !g.weighs {
+		return nil
+	}
+	gone := map[string]bool{}
+	for _, p := range g.pairs {
+		if p.Source == nil && isDirectory(p.Replica) {
+			gone[p.Path] = true
+		}
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	for i := range g.pairs {
+		p := &g.pairs[i]
+		for dir := p.Path; p.Source == nil && dir != "." && p.Weight > 0; {
+			if dir = parent(dir); gone[dir] {
+				p.Weight = 0 // it is counted there
+			}
+		}
+		if p.Weight == 0 || !gone[p.Path] {
+			continue
+		}
+		var lost error
+		for range listing(g.session, stream.Listing{Directory: p.Path}, &lost) {
+			p.Weight++
+		}
+		if lost != nil {
+			return lost
+		}
+	}
+	return nil
 }
 
 // looks gathers the pairs of single paths, and of the directories above them as far as those are not directories on both sides, in one

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -8,15 +9,19 @@ import (
 	"hafs/lib/replication/change"
 )
 
-// journal remembers for each file which state of it a replica was last given. A replica behind sshfs cannot tell two edits within
+// journal remembers of files which state of them a replica was last given. A replica behind sshfs cannot tell two edits within
 // one second apart, the journal can; for a file that has not changed since, nobody has to ask the replica; and what was moved in the
 // share is recognised by its inode, so that it can be moved on the replica too.
 type journal struct {
 	mu    sync.Mutex
 	top   *folder
+	limit int                // of files that are remembered; then those go that were given longest ago
+	every bool               // files that were only compared are remembered too
+	began int64              // what changed later and is not remembered has to be read, whatever it looks like; nanoseconds of the share's clock
 	count int                // of files
+	clock uint32             // of what is put here
 	inode uint64             // the last one given
-	names names              // of the share's files
+	names *names             // of the share's files
 	dirs  map[fileID]*folder // the same for directories, whose name is that of their folder
 	round uint32             // of the comparisons of everything: what a whole one did not come past is forgotten
 }
@@ -30,13 +35,24 @@ type known struct {
 	blocks             []uint64 // hashes of the blocks of a large file, as parts makes them; nil: not known
 	inode              uint64   // stands for the replica's file: names with the same number are one file there; 0: not known
 	round              uint32   // in which it was seen last
+	put                uint32   // when it was noted
 }
 
-// maxJournal bounds the memory to about 40 MB. Files beyond it are compared as after a restart.
-const maxJournal = 200_000
+const (
+	// maxJournal bounds the memory to about 40 MB where each look at the replica is dear.
+	maxJournal = 200_000
+	// recentJournal is for a replica that can be asked for many files at once: some 4 MB of what was given last.
+	recentJournal = 20_000
+)
 
+// newJournal is for a replica of which every file is to be remembered.
 func newJournal() *journal {
-	return &journal{top: &folder{name: "."}, names: names{}, dirs: map[fileID]*folder{}}
+	return &journal{top: &folder{name: "."}, names: newNames(), dirs: map[fileID]*folder{}, limit: maxJournal, every: true, began: math.MaxInt64}
+}
+
+// newRecentJournal is for a replica of which the files are to be remembered that were given last.
+func newRecentJournal(n *names, now time.Time) *journal {
+	return &journal{top: &folder{name: "."}, names: n, dirs: map[fileID]*folder{}, limit: recentJournal, began: now.UnixNano()}
 }
 
 func identity(e *change.Entry) fileID { return fileID{e.Dev, e.Ino} }
@@ -56,6 +72,12 @@ func (j *journal) get(path string, e *change.Entry) (k known, found, current boo
 	k, found = j.look(path)
 	same := k.size == e.Size && k.mtime == e.Mtime && k.ctime == e.Ctime && k.id == identity(e)
 	return k, found, found && same && !k.racy
+}
+
+// has says whether a file is noted at a path.
+func (j *journal) has(path string, e *change.Entry) bool {
+	k, found, _ := j.get(path, e)
+	return found && k.id == identity(e)
 }
 
 // written notes that the replica was given a new file, as it is in e.
@@ -80,17 +102,40 @@ func (j *journal) same(path string, e *change.Entry) {
 func (j *journal) put(path string, k known) {
 	dir, name := change.Split(path)
 	f := j.folder(dir, true)
-	if f.files == nil {
-		f.files = map[string]known{}
-	}
 	if _, found := f.files[name]; !found {
-		if j.count >= maxJournal {
+		if j.count >= j.limit {
+			j.forgetOld(j.top)
+		}
+		if j.count >= j.limit {
 			return
 		}
 		j.count++
 	}
-	k.round = j.round
+	if f.files == nil {
+		f.files = map[string]known{}
+	}
+	j.clock++
+	k.round, k.put = j.round, j.clock
 	f.files[name] = k
+}
+
+// forgetOld forgets what was noted longest ago, but for large files: what is known of these saves much; with j.mu held.
+func (j *journal) forgetOld(f *folder) {
+	var left map[string]known // a map does not give back what it once took
+	for name, k := range f.files {
+		if k.blocks == nil && j.clock-k.put >= uint32(j.limit/2) {
+			j.count--
+			continue
+		}
+		if left == nil {
+			left = map[string]known{}
+		}
+		left[name] = k
+	}
+	f.files = left
+	for _, child := range f.folders {
+		j.forgetOld(child)
+	}
 }
 
 // blocks are the hashes of the blocks of a large file as the replica has it; nil: not known. same: it is still the same file of the share.
@@ -152,27 +197,18 @@ func (j *journal) look(path string) (k known, found bool) {
 	return k, found
 }
 
-// drop forgets a path and all below it, and returns how many files that were.
-func (j *journal) drop(path string) int {
+// drop forgets a path and all below it. The names stay: other replicas may not have been told of the move yet that took them away.
+func (j *journal) drop(path string) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	before := j.count
-	k, isFile, below := j.take(path)
-	if isFile {
-		j.names.drop(path, k.id)
+	if _, _, below := j.take(path); below != nil {
+		j.leave(below)
 	}
-	if below != nil {
-		j.unnameAll(path, below)
-	}
-	return before - j.count
 }
 
-func (j *journal) unnameAll(path string, f *folder) {
-	for name, k := range f.files {
-		j.names.drop(change.Join(path, name), k.id)
-	}
-	for name, child := range f.folders {
-		j.unnameAll(change.Join(path, name), child)
+func (j *journal) leave(f *folder) {
+	for _, child := range f.folders {
+		j.leave(child)
 	}
 	if j.dirs[f.id] == f {
 		delete(j.dirs, f.id)
@@ -223,7 +259,7 @@ func (j *journal) moved(from, to string) {
 func (j *journal) begin() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.round++
+	j.round = j.names.begin()
 }
 
 // visit notes that a comparison of everything came past a path of the share.
@@ -245,10 +281,13 @@ func (j *journal) visit(path string, kind change.FileKind) {
 	}
 }
 
-// retain drops what the comparison of everything that ends now did not come past.
-func (j *journal) retain() {
+// retain drops what the comparison of everything that ends now did not come past. What changed since it began is read when in doubt.
+func (j *journal) retain(began time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if !j.every {
+		j.began = began.UnixNano()
+	}
 	clear(j.dirs)
 	j.prune(j.top)
 	j.count = j.top.count()
@@ -271,30 +310,9 @@ func (j *journal) prune(f *folder) {
 	}
 }
 
-// seen notes a name of a file; see names.
-func (j *journal) seen(path string, e *change.Entry) {
+// doubtful says whether a file may have changed unseen since it was compared.
+func (j *journal) doubtful(e *change.Entry) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.names.seen(path, e, j.round)
-}
-
-// others lists the other names a file was seen under; it may have lost them since.
-func (j *journal) others(path string, e *change.Entry) []string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.names.others(path, e)
-}
-
-// forget drops one name of a file that has it no more.
-func (j *journal) forget(path string, id fileID) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	j.names.drop(path, id)
-}
-
-// files counts the files known.
-func (j *journal) files() int {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.count
+	return e.Ctime >= j.began
 }

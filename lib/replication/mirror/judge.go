@@ -118,7 +118,7 @@ func (g *gathering) untouched(path string, e *change.Entry) bool {
 	if e == nil || e.Kind != change.File {
 		return false
 	}
-	g.journal.seen(path, e)
+	g.journal.names.seen(path, e)
 	_, _, current := g.journal.get(path, e)
 	return current && e.Nlink == 1
 }
@@ -145,7 +145,8 @@ func (g *gathering) judge(p Pair, event bool) {
 	}
 	switch {
 	case p.Source == nil:
-		p.Weight = max(1, g.journal.drop(p.Path))
+		p.Weight = 1
+		g.journal.drop(p.Path)
 	case p.Source.Kind == change.Directory && p.Replica != nil && p.Replica.Kind == change.Directory:
 		g.journal.directory(p.Path, p.Source)
 		if change.Compare(p.Source, p.Replica, g.fidelity) == change.Same {
@@ -163,7 +164,7 @@ func (g *gathering) judge(p Pair, event bool) {
 		}
 		return
 	}
-	g.journal.seen(p.Path, p.Source)
+	g.journal.names.seen(p.Path, p.Source)
 	k, found, current := g.journal.get(p.Path, p.Source)
 	if g.fidelity.UnknownIdentity && p.Replica != nil {
 		p.Replica.Dev, p.Replica.Ino = 0, k.inode
@@ -175,7 +176,7 @@ func (g *gathering) judge(p Pair, event bool) {
 		p.Rewrite = true
 	case event:
 		p.Rewrite = !g.unchanged(p, k)
-	case found: // a rescan of a directory above takes the place of events
+	case found || g.journal.doubtful(p.Source): // a rescan of a directory above takes the place of events
 		g.suspect(p.Path)
 		return
 	case !found && g.fidelity.Clock > 0:
@@ -187,7 +188,7 @@ func (g *gathering) judge(p Pair, event bool) {
 	if same && found && event {
 		g.journal.keep(p.Path, p.Source)
 	}
-	if same && !found && p.Source.Nlink == 1 { // whether several names are one file there too is seen when they are linked
+	if same && !found && (event || g.journal.every) && p.Source.Nlink == 1 { // whether several names are one file there too is seen when they are linked
 		g.journal.same(p.Path, p.Source)
 	}
 	if !same || p.Source.Nlink > 1 || p.Replica.Nlink > 1 {
@@ -222,13 +223,13 @@ func (g *gathering) otherNames() []string {
 		if p.Source == nil || p.Source.Kind != change.File || p.Source.Nlink < 2 {
 			continue
 		}
-		for _, name := range g.journal.others(p.Path, p.Source) {
+		for _, name := range g.journal.names.others(p.Path, p.Source) {
 			if have[name] {
 				continue
 			}
 			have[name] = true
 			if e, err := g.share.Lstat(name); err == nil && (e == nil || e.Ino != p.Source.Ino || e.Dev != p.Source.Dev) {
-				g.journal.forget(name, identity(p.Source))
+				g.journal.names.drop(name, identity(p.Source))
 				continue
 			}
 			missing = append(missing, name)

@@ -53,22 +53,28 @@ func (s *Stream) meet() ([]change.Change, bool, error) {
 	}
 	s.Log.Info().Uint64("generation", common.Generation).Uint64("number", common.Number).Int("changes", len(changes)).Msg("the replica is compared where it may differ; all else follows")
 	s.compared = true
-	return changes, true, s.foresee(changes)
+	paths, _ := asked(changes)
+	return changes, true, s.foresee(paths)
 }
 
-// foresee asks for the sums of small files at once that may have to be compared: one question instead of one each.
-func (s *Stream) foresee(changes []change.Change) error {
+// foresee asks for the sums of small files at once that may have to be compared: one question instead of one each. They hold until something is done.
+func (s *Stream) foresee(wanted []string) error {
 	var paths []string
-	for _, c := range changes {
-		if e, err := s.Share.Lstat(c.Path); err == nil && isFile(e) && e.Size <= stream.SmallBytes {
-			paths = append(paths, c.Path)
+	for _, path := range wanted {
+		if e, err := s.Share.Lstat(path); err == nil && isFile(e) && e.Size <= stream.SmallBytes {
+			paths = append(paths, path)
 		}
+	}
+	if len(paths) < 2 {
+		return nil
 	}
 	found, err := s.session.Look(paths, true)
 	if err != nil {
 		return err
 	}
-	s.foreseen = map[string]stream.Found{}
+	if s.foreseen == nil {
+		s.foreseen = map[string]stream.Found{}
+	}
 	for _, f := range found {
 		s.foreseen[f.Path] = f
 	}

@@ -67,6 +67,7 @@ type Mirror struct {
 	advanced   chan struct{} // closed when a replica may have come further
 	gone       chan error
 	numbers    numbers
+	seen       *names // of all replicas
 	ctx        context.Context
 }
 
@@ -85,6 +86,7 @@ func (m *Mirror) Start(ctx context.Context) {
 	m.ctx = ctx
 	m.waiting, m.scrubs, m.size.share = map[string]*barrier{}, map[string]*Scrub{}, m.Share.Name
 	m.dirty, m.gone = make(chan struct{}, 1), make(chan error, 1)
+	m.seen = newNames()
 	m.advanced, m.blamed = make(chan struct{}), map[string]time.Time{}
 	if old, err := ReadStatus(m.StatusFile); err == nil && old.Share == m.Share.Name {
 		m.number = old.Number + leap // positions of one generation never go back
@@ -143,7 +145,7 @@ func (m *Mirror) start(w Wanted) *running {
 	r.taken = m.number
 	r.changed = func() { m.advance(); m.changed() }
 	if s, is := r.transport.(*Stream); is { // what follows the greeting may take long
-		s.Greeted, s.lacks = r.changed, newLacks()
+		s.Greeted, s.lacks, s.names = r.changed, newLacks(), m.seen
 	}
 	r.reached, r.position, r.here = m.reached, m.position, m.here
 	r.fatal = func(err error) {

@@ -3,6 +3,7 @@ package mirror
 import (
 	"cmp"
 	"slices"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -15,7 +16,11 @@ type candidate struct {
 	from, to                 string
 	share, replica           *change.Entry // at to
 	shareFrom, replicaOrigin *change.Entry // at from
+	forgotten                bool          // the journal does not say what the replica has at from
 }
+
+// rememberedFor is how long a file is most likely in the journal after it was written: a younger one that is not there is new.
+const rememberedFor = time.Minute
 
 // movable decides whether the replica may do the same move instead of a copy and a delete. What is at its new path is compared afterwards as
 // if it had been there before, so that this is never more than a short cut.
@@ -30,7 +35,8 @@ func movable(c candidate) bool {
 	case c.share.Kind == change.Directory:
 		return c.replica == nil
 	case c.share.Kind == change.File:
-		return c.share.Nlink == 1 && c.replicaOrigin.Nlink == 1 && (c.replica == nil || c.replica.Kind == change.File)
+		alike := c.replicaOrigin.Size == c.share.Size && c.replicaOrigin.Mtime == c.share.Mtime
+		return (alike || !c.forgotten) && c.share.Nlink == 1 && c.replicaOrigin.Nlink == 1 && (c.replica == nil || c.replica.Kind == change.File)
 	}
 	return false
 }
@@ -99,9 +105,11 @@ func (m mover) recognise(path string) (c candidate, err error) {
 	case change.Directory:
 		c.from = m.journal.origin(e)
 	case change.File:
-		for _, name := range m.journal.others(path, e) {
+		for _, name := range m.journal.names.others(path, e) {
 			if k, found, _ := m.journal.get(name, e); found && k.size == e.Size && k.mtime == e.Mtime && k.id == identity(e) {
-				c.from = name
+				c.from, c.forgotten = name, false
+			} else if !found && c.from == "" && e.Seen-e.Mtime > int64(rememberedFor) && !m.journal.has(path, e) {
+				c.from, c.forgotten = name, true
 			}
 		}
 	}

@@ -197,8 +197,8 @@ func (r *Rsync) list(paths []string) ([]byte, error) {
 		}
 		add(real)
 		if e != nil && e.Kind == change.File && r.index != nil {
-			r.index.seen(real, e)
-			for _, name := range r.index.others(real, e) {
+			r.index.names.seen(real, e)
+			for _, name := range r.index.names.others(real, e) {
 				if other, err := r.Share.Lstat(name); err == nil && other != nil && other.Ino == e.Ino && other.Dev == e.Dev {
 					add(name)
 				}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"hafs/lib/replication/stream"
 )
@@ -143,7 +144,10 @@ func (s *Stream) open(ctx context.Context, marker []byte) error {
 	if err != nil {
 		return fmt.Errorf("greet the receiver: %w", err)
 	}
-	s.session, s.marker, s.journal = session, marker, newJournal()
+	if s.names == nil {
+		s.names = newNames()
+	}
+	s.session, s.marker, s.journal = session, marker, newRecentJournal(s.names, time.Now())
 	s.standing.Store(int32(Unfilled))
 	if session.Position().Complete {
 		s.standing.Store(int32(Whole))

@@ -43,7 +43,8 @@ type Stream struct {
 	compared bool   // everything was compared in this session
 	journal  *journal
 	position *change.Position
-	foreseen map[string]stream.Found // with sums, as they were just before the next Apply
+	names    *names                  // of the share's files, for all its replicas
+	foreseen map[string]stream.Found // with sums, until something is done
 	standing atomic.Int32
 	told     sync.Map // paths that were logged once
 	moved    atomic.Int64
@@ -98,7 +99,6 @@ func (s *Stream) Standing() Standing { return Standing(s.standing.Load()) }
 func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 	position := s.position
 	s.position = nil
-	defer func() { s.foreseen = nil }()
 	if err := s.check(ctx); err != nil {
 		return err
 	}
@@ -163,12 +163,13 @@ func (s *Stream) gathering() *far {
 	if s.lacks != nil && s.session.Names() {
 		g.lacking, g.kept = map[string]failure{}, map[string]bool{}
 	}
-	return &far{session: s.session, gathering: g}
+	return &far{session: s.session, gathering: g, foresee: s.foresee, weighs: s.Deletes.counts()}
 }
 
 // make makes the replica like the share at the pairs, and has the position noted if all of it succeeds. It returns how many bytes of content
 // were sent. What the changes are waited for is durable then. What only some paths cost is in the replica's lacks.
 func (s *Stream) make(ctx context.Context, g *far, changes []change.Change, position *change.Position) (int64, error) {
+	clear(s.foreseen)
 	steps := Plan(g.pairs, g.fidelity, g.incomplete)
 	if s.Show != nil {
 		for _, step := range steps {
@@ -180,7 +181,7 @@ func (s *Stream) make(ctx context.Context, g *far, changes []change.Change, posi
 		s.Log.Debug().Stringer("step", step).Send()
 	}
 	deletes := g.deletes()
-	steps = s.Deletes.hold(steps, deletes, s.journal.files()+deletes)
+	steps = s.Deletes.hold(steps, deletes, max(s.names.files(), deletes))
 	if count(steps, Delete) > 0 { // what the deletes rest on must still be so
 		if err := s.Share.StillThere(); err != nil {
 			return 0, fmt.Errorf("%w: %w", ErrShareGone, err)
@@ -304,6 +305,7 @@ func (s *Stream) mover() mover {
 		return found[0].Entry, found[1].Entry, nil
 	}
 	rename := func(from, to string) (bool, error) {
+		clear(s.foreseen)
 		moved, err := s.session.Move(from, to)
 		if s.lacks != nil && errors.As(err, new(stream.Problem)) { // then it is copied, and the old one deleted
 			s.Log.Debug().Err(err).Str("from", from).Str("to", to).Msg("the replica does not move it")

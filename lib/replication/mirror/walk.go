@@ -45,7 +45,7 @@ func (r *Rsync) visit(dir string, files *[]racy) error {
 			}
 		case e.Kind == change.File:
 			*files = append(*files, racy{path, e})
-			r.index.seen(path, e)
+			r.index.names.seen(path, e)
 		}
 	}
 	return nil
