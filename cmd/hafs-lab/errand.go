@@ -60,11 +60,12 @@ type burstErrand struct {
 	thenFlag
 	Directory string `arg:""`
 	Files     int    `default:"10000"`
+	PerFolder int    `default:"100"`
 	Bytes     int    `default:"4096"`
 }
 
 func (c *burstErrand) Run(ctx context.Context) error {
-	return errand.Do(ctx, os.Stdout, func() error { return errand.Burst(ctx, c.Directory, c.Files, c.Bytes) }, c.Then)
+	return errand.Do(ctx, os.Stdout, func() error { return errand.Burst(ctx, c.Directory, c.Files, c.PerFolder, c.Bytes) }, c.Then)
 }
 
 type largeErrand struct {

@@ -67,16 +67,27 @@ type work struct {
 	does        func(ctx context.Context, r *run, s Subject) error
 	only        []string // subjects that it is for; nil: all but keepalived, whose copies are lsyncd's
 	slow        []string // of them: those that take so long over it that they have to be asked for by name
+	asked       bool     // it takes so long that it has to be asked for by name itself
 }
 
 var works = []work{
-	{"latency", "One 4 KiB file, from the first call of its writing until it is the same on a replica", latency, nil, nil},
-	{"files", "10,000 files of 4 KiB in 100 folders", files, nil, nil},
-	{"large", "One file of 1 GiB", large, nil, nil},
-	{"idle", "30 s in which nothing happens, with 100,000 files", idle, []string{"hafs-stream", "hafs-paper", "lsyncd", "csync2", "syncthing", "unison"}, []string{"hafs-paper", "csync2"}},
-	{"acknowledge", "A client on another server creates, writes and closes a file of 4 KiB", acknowledge, []string{"rsync", "hafs-stream", "glusterfs", "keepalived"}, nil},
-	{"failover", "The serving server fails while a client writes and reads every 20 ms", failover, []string{"hafs-stream", "glusterfs", "keepalived"}, nil},
-	{"kills", "The serving server is killed again and again while a client writes without a pause", kills, []string{"hafs-stream"}, nil},
+	{name: "latency", title: "One 4 KiB file, from the first call of its writing until it is the same on a replica", does: latency},
+	{name: "files", title: "10,000 files of 4 KiB in 100 folders", does: files},
+	{name: "large", title: "One file of 1 GiB", does: large},
+	{name: "idle", title: "30 s in which nothing happens, with 100,000 files", does: idle,
+		only: []string{"hafs-stream", "hafs-paper", "lsyncd", "csync2", "syncthing", "unison"}, slow: []string{"hafs-paper", "csync2"}},
+	{name: "acknowledge", title: "A client on another server creates, writes and closes a file of 4 KiB", does: acknowledge,
+		only: []string{"rsync", "hafs-stream", "glusterfs", "keepalived"}},
+	{name: "failover", title: "The serving server fails while a client writes and reads every 20 ms", does: failover,
+		only: []string{"hafs-stream", "glusterfs", "keepalived"}},
+	{name: "kills", title: "The serving server is killed again and again while a client writes without a pause", does: kills, only: []string{"hafs-stream"}},
+	{name: "scale", title: "Three pairs, with so many files of 200 bytes in the share: hafs-mirror's memory, and the loss of FS as in kills", does: scale,
+		only: []string{"hafs-stream"}, asked: true},
+}
+
+// isChosen is whether the work is among those asked for; none: all that need not be.
+func (w work) isChosen(names []string) bool {
+	return slices.Contains(names, w.name) || len(names) == 0 && !w.asked
 }
 
 // isFor is whether the work is done with a subject, which was asked for by name or not.
@@ -98,12 +109,13 @@ func Works() []string {
 
 // Options say what to measure.
 type Options struct {
-	Subjects []string // empty: all
-	Work     []string // empty: all
-	Rounds   int      // of files and large
-	Kills    int
-	Files    int    // of latency and acknowledge
-	Out      string // folder of report.json and the pictures
+	Subjects   []string // empty: all
+	Work       []string // empty: all that need not be asked for
+	Rounds     int      // of files, large and scale
+	Kills      int
+	Files      int    // of latency and acknowledge
+	ShareFiles int    // that the share holds in scale; more than fewFiles
+	Out        string // folder of report.json and the pictures
 }
 
 // run is one benchmark under way.
@@ -160,6 +172,9 @@ func (o Options) check() error {
 	if o.Rounds < 1 || o.Kills < 0 || o.Files < 1 {
 		return errors.New("rounds and files start at 1, kills at 0")
 	}
+	if o.ShareFiles <= fewFiles {
+		return fmt.Errorf("a share of many files holds more than %d", fewFiles)
+	}
 	return nil
 }
 
@@ -169,7 +184,7 @@ func chosen(names []string, name string) bool { return len(names) == 0 || slices
 func (r *run) subject(ctx context.Context, s Subject) {
 	var todo []work
 	for _, w := range works {
-		if chosen(r.Work, w.name) && w.isFor(s.Name(), len(r.Subjects) > 0) && !(w.name == "kills" && r.Kills == 0) {
+		if w.isChosen(r.Work) && w.isFor(s.Name(), len(r.Subjects) > 0) && !(w.name == "kills" && r.Kills == 0) {
 			todo = append(todo, w)
 		}
 	}

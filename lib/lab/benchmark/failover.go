@@ -8,6 +8,7 @@ import (
 
 	"hafs/lib/lab/experiment"
 	"hafs/lib/lab/guests"
+	"hafs/lib/lab/shape"
 	"hafs/lib/lab/workload"
 )
 
@@ -28,17 +29,15 @@ func failover(ctx context.Context, r *run, s Subject) error {
 	for _, f := range failings {
 		var outcome experience
 		var err error
-		if ours, is := s.(*hafs); is {
-			outcome, err = r.failHAFS(ctx, ours, f.how, source)
+		if _, is := s.(*hafs); is {
+			outcome, err = r.failHAFS(ctx, benchShape, f.how)
 		} else {
 			outcome, err = r.failPeer(ctx, s, f.how)
 		}
 		if err != nil {
 			return fmt.Errorf("%s: %w", f.what, err)
 		}
-		r.add(s, "failover", f.what+", outage", "s", outcome.outage)
-		r.add(s, "failover", f.what+", failed operations", "operations", outcome.failed)
-		r.add(s, "failover", f.what+", acknowledged files lost", "files", outcome.lost)
+		r.addExperience(s, "failover", f.what+", ", outcome)
 		if outcome.open {
 			return fmt.Errorf("%s: no operation was good after it", f.what)
 		}
@@ -50,19 +49,39 @@ func failover(ctx context.Context, r *run, s Subject) error {
 type experience struct {
 	outage, failed, lost float64
 	open                 bool
+	repair               // of HAFS
+}
+
+// repair is what its servers did meanwhile, in seconds.
+type repair struct {
+	detected float64 // from the failure on
+	kept     float64 // from the detection until all replicas that had been some before were complete again
+	whole    float64 // from the detection until all were, those that spares have become too
+}
+
+// served is how long after the detection the client waited on, if the longest wait was for the repair.
+func (e experience) served() float64 { return max(e.outage-e.detected, 0) }
+
+// addExperience adds what a client went through. The names of the series begin with a prefix.
+func (r *run) addExperience(s Subject, work, prefix string, e experience) {
+	r.add(s, work, prefix+"outage", "s", e.outage)
+	r.add(s, work, prefix+"failed operations", "operations", e.failed)
+	r.add(s, work, prefix+"acknowledged files lost", "files", e.lost)
 }
 
 // failHAFS is a trial as the demo makes it, on a cluster that is brought back to its shape afterwards.
-func (r *run) failHAFS(ctx context.Context, s *hafs, how experiment.How, who string) (experience, error) {
-	if err := r.cluster.Restore(ctx, benchShape); err != nil {
+func (r *run) failHAFS(ctx context.Context, wanted shape.Shape, how experiment.How) (experience, error) {
+	if err := r.cluster.Restore(ctx, wanted); err != nil {
 		return experience{}, err
 	}
-	trial, err := r.cluster.Trial(ctx, how, experiment.Second{}, who)
+	trial, err := r.cluster.Trial(ctx, how, experiment.Second{}, source)
 	if err != nil {
 		return experience{}, err
 	}
-	lost := trial.LostFiles + trial.LostAcknowledged
-	return experience{outage: trial.ClientOutage, failed: float64(trial.ClientFailedOps), lost: float64(lost)}, r.cluster.Restore(ctx, benchShape)
+	return experience{
+		outage: trial.ClientOutage, failed: float64(trial.ClientFailedOps), lost: float64(trial.LostFiles + trial.LostAcknowledged),
+		repair: repair{trial.Detected, trial.Kept, trial.Recovered},
+	}, r.cluster.Restore(ctx, wanted)
 }
 
 // failPeer lets the source fail, and starts the subject anew afterwards.

@@ -49,7 +49,7 @@ func idle(ctx context.Context, r *run, s Subject) error {
 		}
 		where := []string{"source", "first replica"}[i]
 		r.add(s, "idle", where+", processor", "% of one", 100*after.since(before[i]).Seconds()/idleFor.Seconds())
-		r.add(s, "idle", where+", memory", "MiB", float64(after.pss)/(1<<20))
+		r.add(s, "idle", where+", memory", "MiB", mebibytes(after.memory()))
 	}
 	_, err := r.change(ctx, s, []string{"remove", s.Source().Below("idle")}, func(p Place) []string { return []string{"gone", within, p.Below("idle")} })
 	return err
@@ -67,8 +67,19 @@ func rest(ctx context.Context, d time.Duration) error {
 // usage is what the processes of a guest have taken, but for those that a bare guest has too.
 type usage struct {
 	processor map[int]time.Duration // of each process, and of its children that have ended
-	pss       int64                 // bytes
+	pss       map[string]int64      // bytes, by program
 }
+
+// memory is that of all programs.
+func (u usage) memory() int64 {
+	var sum int64
+	for _, bytes := range u.pss {
+		sum += bytes
+	}
+	return sum
+}
+
+func mebibytes(bytes int64) float64 { return float64(bytes) / (1 << 20) }
 
 // since is the time taken since an earlier look. A process that is new counts from its beginning.
 func (u usage) since(before usage) time.Duration {
@@ -83,7 +94,7 @@ func (u usage) since(before usage) time.Duration {
 var bare = map[string]bool{"systemd": true, "(sd-pam)": true, "systemd-journal": true, "systemd-udevd": true, "dbus-daemon": true}
 
 func (f *Field) usage(on string) (usage, error) {
-	u := usage{processor: map[int]time.Duration{}}
+	u := usage{processor: map[int]time.Duration{}, pss: map[string]int64{}}
 	m, err := guests.Find(on)
 	if err != nil {
 		return u, err
@@ -115,7 +126,7 @@ func (f *Field) usage(on string) (usage, error) {
 		pid, _ := strconv.Atoi(filepath.Base(dir))
 		u.processor[pid] = took
 		if smaps, err := os.ReadFile(dir + "/smaps_rollup"); err == nil {
-			u.pss += pss(string(smaps))
+			u.pss[name] += pss(string(smaps))
 		}
 	}
 	return u, nil

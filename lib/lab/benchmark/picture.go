@@ -40,7 +40,7 @@ func letter(c rune) rune {
 }
 
 const (
-	plotLeft, plotRight, plotTop = 170, 40, 96
+	plotLeft, plotRight, plotTop = 190, 40, 96
 	plotWidth                    = 760
 	laneHeight, rowPad           = 17, 12
 	legendHeight                 = 20

@@ -74,6 +74,18 @@ func (r *Report) find(subject, work, what string) *Measurement {
 	return nil
 }
 
+// differences are what the medians of one subject in a work are above those of another, where both have any.
+func (r *Report) differences(work, of, above string) []Measurement {
+	var all []Measurement
+	for _, m := range r.Measurements {
+		if base := r.find(above, work, m.What); m.Work == work && m.Subject == of && base != nil {
+			m.P50 -= base.P50
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
 // String is the median, with the 99th percentile of a long series and the largest value of a short one.
 func (m Measurement) String() string {
 	switch {

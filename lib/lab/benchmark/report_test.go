@@ -101,6 +101,32 @@ func TestReportIsReadAsWritten(t *testing.T) {
 	}
 }
 
+// Of two subjects in one work, and only what both have.
+func TestDifferences(t *testing.T) {
+	r := &Report{}
+	r.add("many", "scale", "outage", "s", "", []float64{3, 1, 2})
+	r.add("many", "scale", "bytes of a file", "bytes", "", []float64{80})
+	r.add("few", "scale", "outage", "s", "", []float64{1.5})
+	r.add("few", "scale", "memory", "MiB", "", []float64{7})
+	r.add("many", "kills", "outage", "s", "", []float64{9})
+	r.add("few", "kills", "outage", "s", "", []float64{4})
+	got := r.differences("scale", "many", "few")
+	if len(got) != 1 || got[0].What != "outage" || got[0].Unit != "s" || got[0].P50 != 0.5 {
+		t.Errorf("%+v", got)
+	}
+	if m := r.find("many", "scale", "outage"); m.P50 != 2 {
+		t.Errorf("the series itself became %+v", m)
+	}
+}
+
+func TestTheClientIsServedSomeTimeAfterTheDetection(t *testing.T) {
+	for _, c := range []struct{ outage, detected, want float64 }{{2.5, 1, 1.5}, {0.5, 1, 0}} {
+		if got := (experience{outage: c.outage, repair: repair{detected: c.detected}}).served(); got != c.want {
+			t.Errorf("%+v: %g s", c, got)
+		}
+	}
+}
+
 func TestPictures(t *testing.T) {
 	pictures := example().Pictures()
 	for _, name := range []string{"latency", "idle-MiB", "files"} {
@@ -150,6 +176,12 @@ func TestUsageOfNewAndEndedProcesses(t *testing.T) {
 	}
 }
 
+func TestMemoryOfAllPrograms(t *testing.T) {
+	if got := (usage{pss: map[string]int64{"hafs-mirror": 3 << 20, "hafs-watch": 1 << 20}}).memory(); mebibytes(got) != 4 {
+		t.Errorf("%d bytes", got)
+	}
+}
+
 func TestProportionalMemory(t *testing.T) {
 	if got := pss("Rss:  100 kB\nPss:          12 kB\nPss_Dirty:  8 kB\n"); got != 12<<10 {
 		t.Errorf("%d bytes", got)
@@ -171,13 +203,14 @@ func TestComplaints(t *testing.T) {
 }
 
 func TestOptions(t *testing.T) {
-	good := Options{Rounds: 1, Files: 1, Subjects: []string{"rsync", "hafs-paper"}, Work: []string{"latency"}}
+	good := Options{Rounds: 1, Files: 1, ShareFiles: fewFiles + 1, Subjects: []string{"rsync", "hafs-paper"}, Work: []string{"latency"}}
 	if err := good.check(); err != nil {
 		t.Error(err)
 	}
 	for _, change := range []func(*Options){
 		func(o *Options) { o.Subjects = []string{"nfs"} }, func(o *Options) { o.Work = []string{"nothing"} },
 		func(o *Options) { o.Rounds = 0 }, func(o *Options) { o.Kills = -1 }, func(o *Options) { o.Files = 0 },
+		func(o *Options) { o.ShareFiles = fewFiles },
 	} {
 		bad := good
 		change(&bad)
@@ -203,6 +236,9 @@ func TestSubjectsAndWorks(t *testing.T) {
 		t.Error("the baseline is no subject")
 	}
 	for _, w := range works {
+		if !w.isChosen([]string{"latency", w.name}) || w.isChosen([]string{"nothing"}) || w.isChosen(nil) == w.asked {
+			t.Errorf("%s is not done exactly when it is asked for", w.name)
+		}
 		for _, name := range slices.Concat(w.only, w.slow) {
 			if !seen[name] {
 				t.Errorf("%s is for %s, which is no subject", w.name, name)

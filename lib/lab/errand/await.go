@@ -47,9 +47,9 @@ const (
 	pauseLooks = 5
 )
 
-// Filled looks for the files of [Burst].
+// Filled looks for the files of [Burst], [PerFolder] in each folder.
 func Filled(dir string, files, size int) (named, whole Look) {
-	folders, names := burst(files)
+	folders, names := burst(files, PerFolder)
 	// The folder in which something was missing is the first to be looked at again: looks before the end are short.
 	first := 0
 	named = func() error {
@@ -75,7 +75,7 @@ func Filled(dir string, files, size int) (named, whole Look) {
 		for i := range files {
 			n := (start + i) % files
 			name := fileName(n)
-			have, err := os.ReadFile(filepath.Join(dir, folders[n/perFolder], name))
+			have, err := os.ReadFile(filepath.Join(dir, folders[n/PerFolder], name))
 			if err != nil || !bytes.Equal(have, Content(name, size)) {
 				start = n
 				return errors.Join(err, fmt.Errorf("%s has other bytes", name))

@@ -65,18 +65,22 @@ func Do(ctx context.Context, out io.Writer, change func() error, program string)
 	return errors.Join(tell(out, d), then(ctx, program))
 }
 
-// Burst writes many small files as fast as it goes.
-func Burst(ctx context.Context, dir string, files, size int) error {
-	folders, names := burst(files)
-	for i, folder := range folders {
-		if err := os.MkdirAll(filepath.Join(dir, folder), 0o755); err != nil {
+// Burst writes many small files as fast as it goes, so many in each folder.
+func Burst(ctx context.Context, dir string, files, folder, size int) error {
+	if folder < 1 {
+		return errors.New("a folder holds one file at least")
+	}
+	folders, names := burst(files, folder)
+	for i, name := range folders {
+		into := filepath.Join(dir, name)
+		if err := os.MkdirAll(into, 0o755); err != nil {
 			return err
 		}
 		for _, name := range names(i) {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			if err := write(filepath.Join(dir, folder, name), Content(name, size)); err != nil {
+			if err := write(filepath.Join(into, name), Content(name, size)); err != nil {
 				return err
 			}
 		}

@@ -42,11 +42,11 @@ func Flipped(b byte) byte { return b ^ 0xff }
 // fileName is the name of file n of a series.
 func fileName(n int) string { return fmt.Sprintf("%06d", n) }
 
-// perFolder is how many files of a burst are in one folder.
-const perFolder = 100
+// PerFolder is how many files of a burst are in one folder unless something else is said.
+const PerFolder = 100
 
 // burst lists the folders of so many files, and the names in each.
-func burst(files int) (folders []string, names func(folder int) []string) {
+func burst(files, perFolder int) (folders []string, names func(folder int) []string) {
 	for n := 0; n < files; n += perFolder {
 		folders = append(folders, fmt.Sprintf("%04d", n/perFolder))
 	}

@@ -32,7 +32,7 @@ func TestBurstIsFilledOnlyWhenWhole(t *testing.T) {
 	if named() == nil {
 		t.Fatal("an empty folder is filled")
 	}
-	if err := Burst(context.Background(), dir, 250, 100); err != nil {
+	if err := Burst(context.Background(), dir, 250, PerFolder, 100); err != nil {
 		t.Fatal(err)
 	}
 	if err := named(); err != nil {
@@ -53,6 +53,29 @@ func TestBurstIsFilledOnlyWhenWhole(t *testing.T) {
 	}
 	if named() == nil {
 		t.Fatal("a name too many is not seen")
+	}
+}
+
+func TestBurstFillsFoldersInTurn(t *testing.T) {
+	dir := t.TempDir()
+	if Burst(context.Background(), dir, 5, 0, 100) == nil {
+		t.Error("folders that hold nothing are filled")
+	}
+	if err := Burst(context.Background(), dir, 5, 2, 100); err != nil {
+		t.Fatal(err)
+	}
+	var have []string
+	for n, folder := range []string{"0000", "0001", "0002"} {
+		names, err := os.ReadDir(filepath.Join(dir, folder))
+		if err != nil || len(names) != min(2, 5-2*n) {
+			t.Errorf("%s holds %v, %v", folder, names, err)
+		}
+		for _, f := range names {
+			have = append(have, f.Name())
+		}
+	}
+	if got := strings.Join(have, " "); got != "000000 000001 000002 000003 000004" {
+		t.Error(got)
 	}
 }
 

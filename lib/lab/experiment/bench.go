@@ -32,6 +32,7 @@ type Bench struct {
 
 	Interval time.Duration // from the start of one operation of the client to that of the next; 0: 20 ms, less than 0: no pause
 	Jitter   time.Duration // failures come up to so much later, by chance
+	Patience time.Duration // how much longer than with a small share a structure may take to be whole, and replicas to be identical
 }
 
 func (b *Bench) interval() time.Duration {
@@ -186,7 +187,7 @@ func (b *Bench) Restore(ctx context.Context, wanted shape.Shape) error {
 		return err
 	}
 	nobody := shape.Shape{Failed: []string{}}
-	r, err := b.Await(ctx, nobody, true, returnLimit)
+	r, err := b.Await(ctx, nobody, true, returnLimit+b.Patience)
 	if err != nil {
 		return fmt.Errorf("wait until everybody is taken back: %w", err)
 	}
@@ -199,7 +200,7 @@ func (b *Bench) Restore(ctx context.Context, wanted shape.Shape) error {
 			return nil
 		}
 		if next.FS.Name != r.FS.Name {
-			if err := b.AwaitIdentical(ctx, moveLimit); err != nil {
+			if err := b.AwaitIdentical(ctx, moveLimit+b.Patience); err != nil {
 				return fmt.Errorf("before FS moves to %s: %w", next.FS.Name, err)
 			}
 		}
@@ -207,7 +208,7 @@ func (b *Bench) Restore(ctx context.Context, wanted shape.Shape) error {
 		if err := b.apply(ctx, r.FS.Name, next); err != nil {
 			return err
 		}
-		if r, err = b.Await(ctx, shape.Of(next), true, moveLimit); err != nil {
+		if r, err = b.Await(ctx, shape.Of(next), true, moveLimit+b.Patience); err != nil {
 			return fmt.Errorf("after a planned change: %w", err)
 		}
 	}

@@ -44,7 +44,8 @@ type Story struct {
 	// Installed, Established, Complete: the last server that had to has the generation, the last has its role, the
 	// last replica that got another feeder is complete.
 	Installed, Established, Complete time.Time
-	Missing                          []string // what has not been reached, in words
+	Kept                             time.Time // of Complete: the last replica that had been one before
+	Missing                          []string  // what has not been reached, in words
 }
 
 // Restored is when the structure was whole again: the last of all steps.
@@ -84,9 +85,13 @@ func Tell(before, after record.Record, gone []string, failure time.Time, milesto
 	}
 	for _, replica := range Refed(before, after) {
 		feeder := feederOf(after, replica)
-		last(&s.Complete, feeder+" has not completed its replica "+replica, find("complete", func(m Milestone) bool {
+		at := find("complete", func(m Milestone) bool {
 			return m.Guest == feeder && m.Replica == replica && m.Generation == after.Generation
-		}))
+		})
+		last(&s.Complete, feeder+" has not completed its replica "+replica, at)
+		if feederOf(before, replica) != "" && at.After(s.Kept) {
+			s.Kept = at
+		}
 	}
 	return s
 }

@@ -22,6 +22,7 @@ import (
 //	W3      3050 chosen                      of the generation after, unless the line ends in another one
 //	M2      3400 complete M3
 //	expect  detected=2010 chosen=40 installed=60 established=200 complete=390 restored=390
+//	kept    305                              the replicas that had been some before
 //	missing M2 has not installed it
 func TestStories(t *testing.T) {
 	scenariotest.Play(t, "testdata/*.txt", playStory)
@@ -66,6 +67,10 @@ func playStory(t *testing.T, file, text string) {
 				ms(s.Detected, s.Installed), ms(s.Detected, s.Established), ms(s.Detected, s.Complete), ms(s.Detected, s.Restored()))
 			if want := strings.Join(rest, " "); got != want || len(s.Missing) > 0 {
 				t.Errorf("%s:\n got %s %q\nwant %s", where, got, s.Missing, want)
+			}
+		case "kept":
+			if got := fmt.Sprint(s.Kept.Sub(s.Detected).Milliseconds()); got != rest[0] {
+				t.Errorf("%s: kept after %s ms", where, got)
 			}
 		case "missing":
 			if want := strings.Join(rest, " "); strings.Join(s.Missing, "; ") != want {

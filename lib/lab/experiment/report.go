@@ -43,6 +43,7 @@ type Run struct {
 	Chosen      float64   `json:"chosen_s"`      // from the detection until the generation was chosen
 	Installed   float64   `json:"installed_s"`   // from the detection until all members had installed it
 	Established float64   `json:"established_s"` // from the detection until all members had their roles
+	Kept        float64   `json:"kept_s"`        // from the detection until the replicas that had been some before were complete; 0: their feeders stayed
 	Recovered   float64   `json:"recovered_s"`   // from the detection until the structure was restored
 	Generation  uint64    `json:"generation"`    // that repaired the failure
 

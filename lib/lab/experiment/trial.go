@@ -89,7 +89,7 @@ func (b *Bench) Trial(ctx context.Context, how How, second Second, names ...stri
 	if slices.Contains(all, b.Client) {
 		return Run{}, fmt.Errorf("the client runs on %s, so that cannot fail", b.Client)
 	}
-	before, err := b.Await(ctx, shape.Shape{}, true, moveLimit)
+	before, err := b.Await(ctx, shape.Shape{}, true, moveLimit+b.Patience)
 	if err != nil {
 		return Run{}, fmt.Errorf("before the failure: %w", err)
 	}
@@ -131,7 +131,7 @@ func (b *Bench) Trial(ctx context.Context, how How, second Second, names ...stri
 	if err := b.tell(ctx, &run, before, after, all); err != nil {
 		return run, err
 	}
-	if err := b.AwaitIdentical(ctx, sameLimit); err != nil {
+	if err := b.AwaitIdentical(ctx, sameLimit+b.Patience); err != nil {
 		return run, err
 	}
 	if err := b.judge(&run, log, client.directory, after); err != nil {
@@ -148,7 +148,7 @@ func (b *Bench) awaitRepair(ctx context.Context, before record.Record, gone []st
 			failed = append(failed, name)
 		}
 	}
-	return b.Await(ctx, shape.Shape{Failed: failed}, true, repairLimit)
+	return b.Await(ctx, shape.Shape{Failed: failed}, true, repairLimit+b.Patience)
 }
 
 // tell fills in the times from the journals.
@@ -163,6 +163,9 @@ func (b *Bench) tell(ctx context.Context, run *Run, before, after record.Record,
 	run.Chosen = s.Chosen.Sub(s.Detected).Seconds()
 	run.Installed = s.Installed.Sub(s.Detected).Seconds()
 	run.Established = s.Established.Sub(s.Detected).Seconds()
+	if !s.Kept.IsZero() {
+		run.Kept = s.Kept.Sub(s.Detected).Seconds()
+	}
 	run.Recovered = s.Restored().Sub(s.Detected).Seconds()
 	return nil
 }
