@@ -93,11 +93,8 @@ func (r *run) everywhere(ctx context.Context, s Subject, what ...string) error {
 	}
 	r.say("%s: %s took %.1f s on FS", s.Name(), what[0], seconds(done[0].Ended-done[0].Begun))
 	limit := bulkLimit + r.cluster.Patience
-	for _, on := range append([]string{source}, drs1s(shape.Paper())...) {
-		if err := r.passedOn(ctx, s, on, limit); err != nil {
-			return err
-		}
-		r.say("%s: what %s feeds has everything", s.Name(), on)
+	if err := r.passedOn(ctx, s, limit); err != nil {
+		return err
 	}
 	if err := r.cluster.Restore(ctx, shape.Paper()); err != nil { // if a server was lost over it
 		return err
@@ -105,19 +102,10 @@ func (r *run) everywhere(ctx context.Context, s Subject, what ...string) error {
 	return r.cluster.AwaitIdentical(ctx, limit)
 }
 
-// drs1s are the DRS1s of a shape, in the order of its pairs.
-func drs1s(s shape.Shape) []string {
-	var all []string
-	for n := 1; n <= len(s.Pairs); n++ {
-		all = append(all, s.Pairs[n].DRS1)
-	}
-	return all
-}
-
-// passedOn waits until a server's replicas have everything it has, and says what they lack meanwhile.
-func (r *run) passedOn(ctx context.Context, s Subject, on string, within time.Duration) error {
+// passedOn waits until the DRS1s have everything, and says what they lack meanwhile.
+func (r *run) passedOn(ctx context.Context, s Subject, within time.Duration) error {
 	for deadline := time.Now().Add(within); ; {
-		_, err := r.command(ctx, on, nil, "hafs-mirror", "wait", "--timeout", scaleLook.String())
+		_, err := r.command(ctx, source, nil, "hafs-mirror", "wait", "--timeout", scaleLook.String())
 		if err == nil || time.Now().After(deadline) {
 			return err
 		}
