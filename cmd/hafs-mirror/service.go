@@ -49,8 +49,12 @@ func (c *runCommand) serve(ctx context.Context) error {
 	pace := mirror.Pace{
 		Every: c.Every, FillBandwidth: settings.FillBandwidth, ScrubEvery: settings.ScrubEvery, ScrubBandwidth: settings.ScrubBandwidth,
 	}
+	first, err := mirror.FirstNumber(settings.Numbers())
+	if err != nil {
+		return err
+	}
 	m := &mirror.Mirror{
-		Share: share, StatusFile: settings.Run("mirror.json"), Pace: pace, Newest: func() uint64 { return latest.Record().Generation }, Log: log,
+		Share: share, First: first, StatusFile: settings.Run("mirror.json"), Pace: pace, Newest: func() uint64 { return latest.Record().Generation }, Log: log,
 		Patience: settings.ExaminationTime + copyPatience, History: &change.History{},
 	}
 	serves := func() bool { return latest.Record().FS.Name == settings.Name } // what comes to a DRS1 was let go there

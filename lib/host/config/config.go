@@ -163,5 +163,8 @@ func (s Settings) Torn() bool {
 // Position is where the position of this server's copy is kept. It has a folder of its own: it changes often, and several programs watch the one above.
 func (s Settings) Position() string { return filepath.Join(s.StateDirectory, "copy", "position.json") }
 
+// Numbers is where the next hafs-mirror begins to number changes.
+func (s Settings) Numbers() string { return filepath.Join(s.StateDirectory, "copy", "numbers") }
+
 // SSH is a file in the directory of keys.
 func (s Settings) SSH(name string) string { return filepath.Join(s.SSHDirectory, name) }

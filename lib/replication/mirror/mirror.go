@@ -39,6 +39,7 @@ import (
 // Mirror feeds changes to replicas.
 type Mirror struct {
 	Share      *tree.Root
+	First      uint64 // numbers of changes begin after it; see FirstNumber
 	Transport  func(Wanted) Transport
 	StatusFile string // empty: none
 	Pace       Pace
@@ -88,8 +89,9 @@ func (m *Mirror) Start(ctx context.Context) {
 	m.dirty, m.gone = make(chan struct{}, 1), make(chan error, 1)
 	m.seen = newNames()
 	m.advanced, m.blamed = make(chan struct{}), map[string]time.Time{}
+	m.number = m.First
 	if old, err := ReadStatus(m.StatusFile); err == nil && old.Share == m.Share.Name {
-		m.number = old.Number + leap // positions of one generation never go back
+		m.number = max(m.First, old.Number+leap) // positions of one generation never go back
 		for _, r := range old.Replicas {
 			m.scrubs[r.Name] = r.Scrub
 		}
