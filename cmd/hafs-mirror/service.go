@@ -49,7 +49,7 @@ func (c *runCommand) serve(ctx context.Context) error {
 	pace := mirror.Pace{
 		Every: c.Every, FillBandwidth: settings.FillBandwidth, ScrubEvery: settings.ScrubEvery, ScrubBandwidth: settings.ScrubBandwidth,
 	}
-	first, err := mirror.FirstNumber(settings.Numbers())
+	first, err := mirror.FirstNumber(settings.Numbers(), time.Now())
 	if err != nil {
 		return err
 	}

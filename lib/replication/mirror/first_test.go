@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // A process that starts after a loss of power, which takes the status with it, numbers nothing as one before it did.
@@ -11,7 +12,7 @@ func TestNumbersAreNotUsedTwice(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "copy", "numbers")
 	last := uint64(0)
 	for start := range 3 {
-		first, err := FirstNumber(file)
+		first, err := FirstNumber(file, time.Now())
 		must(t, err)
 		w := three(t)
 		m := &Mirror{Share: w.member("B").mirror.Share, First: first, Log: w.log()}
@@ -24,7 +25,7 @@ func TestNumbersAreNotUsedTwice(t *testing.T) {
 		}
 	}
 	must(t, os.WriteFile(file, []byte("torn"), 0o644))
-	if _, err := FirstNumber(file); err == nil {
-		t.Error("it begins anywhere")
+	if first, err := FirstNumber(file, time.Now()); err != nil || first <= last+stride {
+		t.Errorf("%d after damage, %v", first, err)
 	}
 }

@@ -91,7 +91,6 @@ func (m *Mirror) Start(ctx context.Context) {
 	m.advanced, m.blamed = make(chan struct{}), map[string]time.Time{}
 	m.number = m.First
 	if old, err := ReadStatus(m.StatusFile); err == nil && old.Share == m.Share.Name {
-		m.number = max(m.First, old.Number+leap) // positions of one generation never go back
 		for _, r := range old.Replicas {
 			m.scrubs[r.Name] = r.Scrub
 		}
@@ -100,9 +99,6 @@ func (m *Mirror) Start(ctx context.Context) {
 		go m.publish(ctx)
 	}
 }
-
-// leap is more than what may have been numbered since the status was written last.
-const leap = 1_000_000
 
 // Gone gives the error that ended the mirror: the share is gone.
 func (m *Mirror) Gone() <-chan error { return m.gone }
