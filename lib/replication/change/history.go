@@ -65,8 +65,8 @@ func (h *History) Do(c Change) {
 	}
 }
 
-// Reached notes that the copy has now come to a position, which was the newest when what led to it was gathered. The copy is then the share as it was there, but for
-// what is done from now on, or was in the Lead.
+// Reached notes that the copy has now come to a position. If that is Exact it was the newest when what led to it was gathered, after the position before it: the copy is
+// then the share as it was there, but for what is done from now on, or was in the Lead.
 func (h *History) Reached(p Position, now time.Time) {
 	h.mark(mark{position: p, when: now})
 }
@@ -121,11 +121,12 @@ func (h *History) Since(p Position) ([]Change, bool) {
 
 // latest finds the newest mark that is not after a position; with h.mu held.
 func (h *History) latest(p Position) int {
-	after := slices.IndexFunc(h.marks, func(m mark) bool { return p.Before(m.position) })
-	if after < 0 {
-		after = len(h.marks)
+	for i, m := range slices.Backward(h.marks) {
+		if (m.share || m.position.Exact) && !p.Before(m.position) {
+			return i
+		}
 	}
-	return after - 1
+	return -1
 }
 
 // settled is the time up to which everything that was done is in the position of a mark; with h.mu held. What led to the position was gathered after the mark

@@ -101,9 +101,9 @@ func TestHistoriesNameEveryDifference(t *testing.T) {
 			}
 			if whole {
 				c.number = to
-				if to == numbered { // it was all there was
-					c.history.Reached(at(1, uint64(to)), when(now))
-				}
+				p := at(1, uint64(to))
+				p.Exact = to == numbered // it was all there was
+				c.history.Reached(p, when(now))
 			}
 		}
 		common, known := copies[0].history.Common(at(1, uint64(copies[1].number)))

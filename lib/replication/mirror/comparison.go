@@ -100,7 +100,7 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 	if err := summary(c.problems); err != nil {
 		return err
 	}
-	s.journal.retain(c.Began)
+	s.journal.retain()
 	s.Deletes.end()
 	if s.lacks != nil {
 		s.lacks.compared(c.Began)

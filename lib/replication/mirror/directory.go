@@ -95,7 +95,7 @@ func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 		return err
 	}
 	if g.all {
-		d.journal.retain(time.Now())
+		d.journal.retain()
 	}
 	return nil
 }

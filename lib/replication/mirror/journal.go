@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"math"
 	"slices"
 	"sync"
 	"time"
@@ -13,17 +12,21 @@ import (
 // one second apart, the journal can; for a file that has not changed since, nobody has to ask the replica; and what was moved in the
 // share is recognised by its inode, so that it can be moved on the replica too.
 type journal struct {
-	mu    sync.Mutex
-	top   *folder
-	limit int                // of files that are remembered; then those go that were given longest ago
-	every bool               // files that were only compared are remembered too
-	began int64              // what changed later and is not remembered has to be read, whatever it looks like; nanoseconds of the share's clock
-	count int                // of files
-	clock uint32             // of what is put here
-	inode uint64             // the last one given
-	names *names             // of the share's files
-	dirs  map[fileID]*folder // the same for directories, whose name is that of their folder
-	round uint32             // of the comparisons of everything: what a whole one did not come past is forgotten
+	mu     sync.Mutex
+	top    *folder
+	limit  int                // of files that are remembered; then those go that were given longest ago
+	every  bool               // files that were only compared are remembered too
+	count  int                // of files
+	clock  uint32             // of what is put here
+	forgot uint32             // when something was forgotten last; to look for it takes long
+	inode  uint64             // the last one given
+	names  *names             // of the share's files
+	dirs   map[fileID]*folder // the same for directories, whose name is that of their folder
+	round  uint32             // of the comparisons of everything: what a whole one did not come past is forgotten
+
+	// alike are the files that are not remembered, by inode, with the time of their last change when the replica had the same; of the newest comparison of
+	// everything, and of the one before it while that is under way.
+	alike, before map[uint64]int64
 }
 
 // known is a state of a file of the share.
@@ -47,12 +50,12 @@ const (
 
 // newJournal is for a replica of which every file is to be remembered.
 func newJournal() *journal {
-	return &journal{top: &folder{name: "."}, names: newNames(), dirs: map[fileID]*folder{}, limit: maxJournal, every: true, began: math.MaxInt64}
+	return &journal{top: &folder{name: "."}, names: newNames(), dirs: map[fileID]*folder{}, limit: maxJournal, every: true}
 }
 
 // newRecentJournal is for a replica of which the files are to be remembered that were given last.
-func newRecentJournal(n *names, now time.Time) *journal {
-	return &journal{top: &folder{name: "."}, names: n, dirs: map[fileID]*folder{}, limit: recentJournal, began: now.UnixNano()}
+func newRecentJournal(n *names) *journal {
+	return &journal{top: &folder{name: "."}, names: n, dirs: map[fileID]*folder{}, limit: recentJournal, alike: map[uint64]int64{}}
 }
 
 func identity(e *change.Entry) fileID { return fileID{e.Dev, e.Ino} }
@@ -103,7 +106,8 @@ func (j *journal) put(path string, k known) {
 	dir, name := change.Split(path)
 	f := j.folder(dir, true)
 	if _, found := f.files[name]; !found {
-		if j.count >= j.limit {
+		if j.count >= j.limit && j.clock-j.forgot >= uint32(j.limit/4) {
+			j.forgot = j.clock
 			j.forgetOld(j.top)
 		}
 		if j.count >= j.limit {
@@ -125,6 +129,12 @@ func (j *journal) forgetOld(f *folder) {
 	for name, k := range f.files {
 		if k.blocks == nil && j.clock-k.put >= uint32(j.limit/2) {
 			j.count--
+			if k.racy {
+				k.ctime = 0 // no file has that
+			}
+			if j.alike != nil {
+				j.alike[k.id.ino] = k.ctime
+			}
 			continue
 		}
 		if left == nil {
@@ -260,6 +270,9 @@ func (j *journal) begin() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.round = j.names.begin()
+	if !j.every {
+		j.before, j.alike = j.alike, map[uint64]int64{}
+	}
 }
 
 // visit notes that a comparison of everything came past a path of the share.
@@ -281,13 +294,11 @@ func (j *journal) visit(path string, kind change.FileKind) {
 	}
 }
 
-// retain drops what the comparison of everything that ends now did not come past. What changed since it began is read when in doubt.
-func (j *journal) retain(began time.Time) {
+// retain drops what the comparison of everything that ends now did not come past.
+func (j *journal) retain() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !j.every {
-		j.began = began.UnixNano()
-	}
+	j.before = nil
 	clear(j.dirs)
 	j.prune(j.top)
 	j.count = j.top.count()
@@ -310,9 +321,25 @@ func (j *journal) prune(f *folder) {
 	}
 }
 
-// doubtful says whether a file may have changed unseen since it was compared.
+// compared notes that the replica was found to have a file as it is in e, by size and time.
+func (j *journal) compared(path string, e *change.Entry) {
+	switch {
+	case j.every:
+		j.same(path, e)
+	case e.Seen-e.Ctime >= int64(tick):
+		j.mu.Lock()
+		j.alike[e.Ino] = e.Ctime
+		j.mu.Unlock()
+	}
+}
+
+// doubtful says whether a file that is not remembered has changed since the replica had the same.
 func (j *journal) doubtful(e *change.Entry) bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return e.Ctime >= j.began
+	changed, known := j.alike[e.Ino]
+	if !known {
+		changed, known = j.before[e.Ino]
+	}
+	return known && changed != e.Ctime
 }

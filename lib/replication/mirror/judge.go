@@ -188,8 +188,12 @@ func (g *gathering) judge(p Pair, event bool) {
 	if same && found && event {
 		g.journal.keep(p.Path, p.Source)
 	}
-	if same && !found && (event || g.journal.every) && p.Source.Nlink == 1 { // whether several names are one file there too is seen when they are linked
-		g.journal.same(p.Path, p.Source)
+	if same && !found && p.Source.Nlink == 1 { // whether several names are one file there too is seen when they are linked
+		if event {
+			g.journal.same(p.Path, p.Source)
+		} else {
+			g.journal.compared(p.Path, p.Source)
+		}
 	}
 	if !same || p.Source.Nlink > 1 || p.Replica.Nlink > 1 {
 		g.pair(p)

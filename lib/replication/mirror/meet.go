@@ -105,6 +105,24 @@ func (r *replica) meet(ctx context.Context) ([]change.Change, error) {
 	return nil, nil
 }
 
+// retell has the replica told its position again, twice, when nothing is written any more: what was done to it just before it came there is then of no doubt, and
+// it differs from others in nothing; with r.mu held.
+func (r *replica) retell(p change.Position, changes int) {
+	switch {
+	case !p.Exact:
+		r.retells = 0
+	case changes > 0:
+		r.retells, r.retellAt = 2, time.Now().Add(change.Lead+time.Second)
+	case r.retells > 0:
+		r.retells, r.retellAt = r.retells-1, time.Now().Add(change.Lead+time.Second)
+	}
+}
+
+// retelling says how long it is until a position is told again; false: it need not be. With r.mu held.
+func (r *replica) retelling(now time.Time) (time.Duration, bool) {
+	return r.retellAt.Sub(now), r.retells > 0 && r.status.State == Complete && !r.comparing()
+}
+
 // numbers are those that positions of a server's copy have. The file sharing server numbers the share's changes. Whoever is fed counts its own, to know what its
 // replicas have, and tells them the positions that it was told: so those of all copies are of one kind.
 type numbers struct {
@@ -170,7 +188,7 @@ func (m *Mirror) Reached(p change.Position) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.numbers.reached(p, m.number)
-	if m.History != nil && p.Exact {
+	if m.History != nil {
 		m.History.Reached(p, time.Now())
 	}
 }

@@ -22,7 +22,7 @@ func TestWhatIsRememberedOfAFile(t *testing.T) {
 	all := newNames()
 	var journals []*journal
 	for range 3 {
-		journals = append(journals, newRecentJournal(all, time.Now()))
+		journals = append(journals, newRecentJournal(all))
 	}
 	for i := range files {
 		path := fmt.Sprintf("directory%03d/file%06d", i/1000, i)
@@ -48,11 +48,16 @@ func TestWhatIsRememberedOfAFile(t *testing.T) {
 
 // Large files are not forgotten for small ones: to know their blocks saves reading all of them.
 func TestLargeFilesAreRemembered(t *testing.T) {
-	j := newRecentJournal(newNames(), time.Now())
+	j := newRecentJournal(newNames())
 	large := &change.Entry{Kind: change.File, Size: 1 << 30, Nlink: 1, Ino: 1}
 	j.written("large", large, 1, []uint64{1, 2, 3})
 	for i := range 3 * recentJournal {
-		j.written(fmt.Sprint(i), &change.Entry{Kind: change.File, Nlink: 1, Ino: uint64(i) + 2}, 1, nil)
+		j.written(fmt.Sprint(i), &change.Entry{Kind: change.File, Nlink: 1, Ino: uint64(i) + 2, Ctime: 1, Seen: int64(i%2) * int64(time.Minute)}, 1, nil)
+	}
+	for ino, doubt := range map[uint64]bool{2: true, 3: false, 1 << 40: false} { // the first may have changed again at once
+		if got := j.doubtful(&change.Entry{Ino: ino, Ctime: 1}); got != doubt {
+			t.Errorf("%d: doubtful: %t", ino, got)
+		}
 	}
 	if k, found, _ := j.get("large", large); !found || len(k.blocks) != 3 {
 		t.Error(k, found)

@@ -41,6 +41,8 @@ type replica struct {
 	nextFull   time.Time   // when everything is compared anyway
 	nextScrub  time.Time   // when contents are
 	working    int         // changes being applied
+	retells    int         // how often the position is to be told again
+	retellAt   time.Time
 	gaveUp     error
 	answered   int64
 	answeredAt time.Time
@@ -210,6 +212,9 @@ func (r *replica) idle(now time.Time) time.Duration {
 		return 0
 	}
 	wait := r.idleFor(now)
+	if left, due := r.retelling(now); due {
+		wait = min(wait, left)
+	}
 	if l := r.lacking(); l != nil {
 		if due, next := l.retries(now); len(due) > 0 {
 			return 0
@@ -253,7 +258,7 @@ func (r *replica) work(ctx context.Context) error {
 		r.needFull = true
 		r.nextFull = now.Add(r.pace.Every)
 	}
-	if r.owes() {
+	if left, due := r.retelling(now); r.owes() || due && left <= 0 {
 		r.unsaid = true
 	}
 	queued := r.queue.Len() > 0 || met != nil || r.needFull || r.unsaid || r.retries(now) > 0
@@ -299,8 +304,11 @@ func (r *replica) batch(ctx context.Context, met []change.Change) error {
 	whole := met != nil || r.status.State == Complete && !r.comparing()
 	r.answeredAt = time.Now()
 	r.mu.Unlock()
-	if p, known := r.position(generation, number, emptied); gradual && whole && known {
+	p, known := r.position(generation, number, emptied)
+	if known && gradual && whole {
 		g.LeadsTo(p)
+	} else {
+		p.Exact = false
 	}
 	err := r.transport.Apply(ctx, changes)
 	if ctx.Err() != nil {
@@ -318,6 +326,7 @@ func (r *replica) batch(ctx context.Context, met []change.Change) error {
 		return err
 	}
 	r.taken = number
+	r.retell(p, len(changes))
 	if full {
 		r.status.Checked = time.Now()
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"hafs/lib/replication/stream"
 )
@@ -147,7 +146,7 @@ func (s *Stream) open(ctx context.Context, marker []byte) error {
 	if s.names == nil {
 		s.names = newNames()
 	}
-	s.session, s.marker, s.journal = session, marker, newRecentJournal(s.names, time.Now())
+	s.session, s.marker, s.journal = session, marker, newRecentJournal(s.names)
 	s.standing.Store(int32(Unfilled))
 	if session.Position().Complete {
 		s.standing.Store(int32(Whole))
