@@ -170,7 +170,8 @@ func (n *numbers) of(generation, number uint64, all bool) (change.Position, bool
 	}
 	for i := len(n.origins) - 1; i >= 0; i-- {
 		if o := n.origins[i]; o.number <= number {
-			o.position.Exact = o.position.Exact && all
+			// What was reported since is of a batch that is under way here: the replica has its beginning, before there is a position that has it.
+			o.position.Exact = o.position.Exact && all && o.number == number
 			return o.position, true
 		}
 	}

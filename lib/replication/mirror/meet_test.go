@@ -241,3 +241,26 @@ func TestACopyOfACopyMeetsTheFirst(t *testing.T) {
 	must(t, s.Apply(context.Background(), changes))
 	must(t, w.alike(fs, c))
 }
+
+// A DRS1 within a batch has begun what no position has yet: its replica is not told that it is exactly at the one before.
+func TestAPositionOfACopyThatGoesOnIsNotExact(t *testing.T) {
+	m := &Mirror{History: &change.History{}}
+	m.Reached(change.Position{Generation: 1, Number: 7, Complete: true, Exact: true})
+	m.number = 3
+	for number, exact := range map[uint64]bool{0: true, 2: false} {
+		if p, known := m.position(1, number, true); !known || p.Number != 7 || p.Exact != exact {
+			t.Errorf("with %d changes: %+v, %t", number, p, known)
+		}
+	}
+	if p, _ := m.position(1, 0, false); p.Exact {
+		t.Error("more waits to be sent")
+	}
+	m.Reached(change.Position{Generation: 1, Number: 8, Complete: true, Exact: true})
+	if p, _ := m.position(1, 3, true); p.Number != 8 || !p.Exact {
+		t.Errorf("%+v", p)
+	}
+	m.Lead(2)
+	if p, _ := m.position(2, 5, true); p.Generation != 2 || p.Number != 5 || !p.Exact {
+		t.Errorf("%+v", p)
+	}
+}
