@@ -80,8 +80,11 @@ func (h *History) mark(m mark) {
 	if n := len(h.marks); n > 0 && m.position.Before(h.marks[n-1].position) { // of a past that did not come to be
 		h.marks = nil
 	}
-	if len(h.marks) >= maxMarks {
-		h.marks = slices.Clone(h.marks[maxMarks/2:])
+	if len(h.marks) >= maxMarks { // every other one: they reach back as far
+		for i := range maxMarks / 2 {
+			h.marks[i] = h.marks[2*i]
+		}
+		h.marks = h.marks[:maxMarks/2]
 	}
 	m.clock = h.clock
 	h.marks = append(h.marks, m)
@@ -97,26 +100,25 @@ func (h *History) Common(other Position) (Position, bool) {
 	return Position{}, false
 }
 
-// Since is what was done since the copy had a position, or an older one. It answers false when that is not known.
-func (h *History) Since(p Position) ([]Change, bool) {
+// Since is what was done since the copy was exactly at a position, or at an older one, from. It answers false when that is not known.
+func (h *History) Since(p Position) (since []Change, from Position, known bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	i := h.latest(p)
 	if i < 0 {
-		return nil, false
+		return nil, Position{}, false
 	}
-	from, found := h.settled(i)
-	if !found {
-		return nil, false
+	clock, known := h.settled(i)
+	if !known {
+		return nil, Position{}, false
 	}
-	var since []Change
 	for c, at := range h.done {
-		if at > from {
+		if at > clock {
 			since = append(since, c)
 		}
 	}
 	slices.SortFunc(since, func(a, b Change) int { return cmp.Compare(h.done[a], h.done[b]) })
-	return since, true
+	return since, h.marks[i].position, true
 }
 
 // latest finds the newest mark that is not after a position; with h.mu held.

@@ -34,9 +34,13 @@ func TestWhatTwoCopiesMayDifferIn(t *testing.T) {
 	}
 	// What came last before it may have been done ahead of its number.
 	for h, want := range map[*History][]Change{&b: {look("1"), look("2"), look("3"), look("of b")}, &c: {look("1"), look("2"), look("3"), {Kind: Rescan, Path: "of c"}}} {
-		if since, known := h.Since(common); !known || !reflect.DeepEqual(since, want) {
+		if since, _, known := h.Since(common); !known || !reflect.DeepEqual(since, want) {
 			t.Errorf("%v, %t, not %v", since, known, want)
 		}
+	}
+	c.Reached(Position{Generation: 1, Number: 4, Complete: true}, when(50)) // and lacks something
+	if _, from, known := c.Since(at(1, 9)); !known || from != at(1, 3) {
+		t.Error(from, known)
 	}
 	b.Do(look("4")) // b is the file sharing server now
 	b.Reached(at(2, 1), when(50))
@@ -54,17 +58,17 @@ func TestAHistoryForgets(t *testing.T) {
 		h.Reached(at(1, uint64(n)), when(5*n))
 		h.Do(look(fmt.Sprintf("%04d", n)))
 	}
-	if _, known := h.Since(at(1, 10)); known {
+	if _, _, known := h.Since(at(1, 10)); known {
 		t.Error("it knows what it forgot")
 	}
-	if since, known := h.Since(at(1, 990)); !known || len(since) != 12 {
+	if since, _, known := h.Since(at(1, 990)); !known || len(since) != 12 {
 		t.Error(since, known)
 	}
 	if len(h.done) > 100 || len(h.marks) > 101 || h.bytes != len(h.done)*(doneBytes+4) {
 		t.Error(len(h.done), len(h.marks), h.bytes)
 	}
 	h.Reached(at(1, 5), when(5000)) // it begins anew
-	if _, known := h.Since(at(1, 4)); known {
+	if _, _, known := h.Since(at(1, 4)); known {
 		t.Error("it knows what was before it began")
 	}
 }
@@ -109,7 +113,7 @@ func TestHistoriesNameEveryDifference(t *testing.T) {
 		common, known := copies[0].history.Common(at(1, uint64(copies[1].number)))
 		named := map[string]bool{}
 		for _, c := range copies {
-			since, all := c.history.Since(common)
+			since, _, all := c.history.Since(common)
 			known = known && all
 			for _, change := range since {
 				named[change.Path] = true

@@ -34,7 +34,7 @@ func (b *DeleteBudget) counts() bool {
 
 // hold leaves the deletes out of a plan if they are too many. files is how many the share had.
 func (b *DeleteBudget) hold(steps []Step, deletes, files int) []Step {
-	if deletes == 0 || !b.counts() {
+	if !b.counts() || count(steps, Delete) == 0 {
 		return steps
 	}
 	b.mu.Lock()

@@ -24,6 +24,7 @@ type Comparison struct {
 	Done     bool
 
 	after    string // everything up to this path was compared; empty: nothing yet
+	weighed  string // the directory that is to go whose files were counted last
 	session  *stream.Session
 	names    *stream.Names
 	problems []error
@@ -59,17 +60,19 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 		return err
 	}
 	if c.session != s.session { // what an older session left behind is not known
-		c.session, c.names, c.after, c.problems, c.Entries = s.session, &stream.Names{}, "", nil, 0
+		c.session, c.names, c.after, c.weighed, c.problems, c.Entries = s.session, &stream.Names{}, "", "", nil, 0
 		s.journal.begin()
 		s.Deletes.begin()
 	}
 	g := s.gathering()
 	g.all = true
 	limits := cmp.Or(s.Parts, defaultParts)
+	g.weighed = c.weighed
 	last, err := g.part(ctx, c, limits)
 	if err != nil {
 		return err
 	}
+	c.weighed = g.weighed
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ type far struct {
 	session *stream.Session
 	foresee func(paths []string) error // asks at once for sums that will be wanted
 	weighs  bool                       // it matters how many files are to go
+	weighed string                     // the directory that was counted last, of this comparison; empty: none
 }
 
 // gather finds all pairs of changes. An error means that the session is over.
@@ -67,9 +68,13 @@ func (g *far) weighBelow() error {
 				p.Weight = 0 // it is counted there
 			}
 		}
+		if p.Source == nil && g.weighed != "" && change.Within(p.Path, g.weighed) {
+			p.Weight = 0
+		}
 		if p.Weight == 0 || !gone[p.Path] {
 			continue
 		}
+		g.weighed = p.Path
 		var lost error
 		for range listing(g.session, stream.Listing{Directory: p.Path}, &lost) {
 			p.Weight++

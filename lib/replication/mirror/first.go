@@ -36,5 +36,8 @@ func FirstNumber(file string, now time.Time) (uint64, error) {
 	if err := (system.Machine{}).Replace("note where numbers begin", file, []byte(next), 0o644); err != nil {
 		return 0, fmt.Errorf("note where numbers begin: %w", err)
 	}
+	if err := (system.Machine{}).SyncDirectory("sync where numbers begin", filepath.Dir(file)); err != nil {
+		return 0, fmt.Errorf("sync where numbers begin: %w", err)
+	}
 	return first, nil
 }

@@ -107,7 +107,7 @@ func (r *replica) part(ctx context.Context, g Gradual) error {
 		return nil
 	}
 	r.ended(c, now)
-	r.arrived(true)
+	r.arrived(!r.needFull) // its session may have ended meanwhile
 	return nil
 }
 

@@ -111,6 +111,7 @@ func (j *journal) put(path string, k known) {
 			j.forgetOld(j.top)
 		}
 		if j.count >= j.limit {
+			j.clock++
 			return
 		}
 		j.count++
@@ -123,18 +124,23 @@ func (j *journal) put(path string, k known) {
 	f.files[name] = k
 }
 
-// forgetOld forgets what was noted longest ago, but for large files: what is known of these saves much; with j.mu held.
+// note notes when a file that is not remembered changed last; with j.mu held.
+func (j *journal) note(inode uint64, changed int64) {
+	if j.alike != nil && len(j.alike) < maxNames {
+		j.alike[inode] = changed
+	}
+}
+
+// forgetOld forgets what was noted longest ago, large files later than others: what is known of these saves much; with j.mu held.
 func (j *journal) forgetOld(f *folder) {
 	var left map[string]known // a map does not give back what it once took
 	for name, k := range f.files {
-		if k.blocks == nil && j.clock-k.put >= uint32(j.limit/2) {
+		if age := j.clock - k.put; age >= uint32(j.limit) || k.blocks == nil && age >= uint32(j.limit/2) {
 			j.count--
 			if k.racy {
 				k.ctime = 0 // no file has that
 			}
-			if j.alike != nil {
-				j.alike[k.id.ino] = k.ctime
-			}
+			j.note(k.id.ino, k.ctime)
 			continue
 		}
 		if left == nil {
@@ -271,7 +277,10 @@ func (j *journal) begin() {
 	defer j.mu.Unlock()
 	j.round = j.names.begin()
 	if !j.every {
-		j.before, j.alike = j.alike, map[uint64]int64{}
+		if j.before == nil { // else the comparison before came to no end
+			j.before = j.alike
+		}
+		j.alike = map[uint64]int64{}
 	}
 }
 
@@ -328,7 +337,7 @@ func (j *journal) compared(path string, e *change.Entry) {
 		j.same(path, e)
 	case e.Seen-e.Ctime >= int64(tick):
 		j.mu.Lock()
-		j.alike[e.Ino] = e.Ctime
+		j.note(e.Ino, e.Ctime)
 		j.mu.Unlock()
 	}
 }

@@ -35,24 +35,29 @@ func (s *Stream) Meet(ctx context.Context) (changes []change.Change, met bool, e
 
 func (s *Stream) meet() ([]change.Change, bool, error) {
 	position := s.session.Position()
-	if !position.Complete || !s.session.Histories() {
+	switch {
+	case !position.Complete || !s.session.Histories():
+		return nil, false, nil
+	case s.compared: // something is otherwise on the replica than was thought, and it is not known where
+		return nil, false, nil
+	case !s.names.whole(): // of a file that is written all names are to be known
 		return nil, false, nil
 	}
 	common, known := s.History.Common(position)
 	if !known {
 		return nil, false, nil
 	}
-	changes, known, err := s.session.Since(common)
+	changes, from, known, err := s.session.Since(common)
 	if err != nil || !known {
 		return nil, false, err
 	}
-	ours, known := s.History.Since(common) // after the replica's: what comes later is in its queue
+	ours, _, known := s.History.Since(from) // asked last: what comes later is in the replica's queue
 	changes = append(changes, ours...)
 	if !known || asksForAll(changes) {
 		return nil, false, nil
 	}
 	s.Log.Info().Uint64("generation", common.Generation).Uint64("number", common.Number).Int("changes", len(changes)).Msg("the replica is compared where it may differ; all else follows")
-	s.compared = true
+	s.compared, s.unsettled = true, true
 	paths, _ := asked(changes)
 	return changes, true, s.foresee(paths)
 }
@@ -127,7 +132,8 @@ func (r *replica) retelling(now time.Time) (time.Duration, bool) {
 // replicas have, and tells them the positions that it was told: so those of all copies are of one kind.
 type numbers struct {
 	mu      sync.Mutex
-	leading uint64 // the generation in which this server is the file sharing server; 0: it is not
+	leading bool   // this server is the file sharing server
+	since   uint64 // the generation in which it became that
 	origins []origin
 }
 
@@ -143,30 +149,37 @@ const maxOrigins = 8192
 func (n *numbers) lead(generation uint64) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.leading = generation
+	if generation > 0 && !n.leading {
+		n.since, n.origins = generation, nil
+	}
+	n.leading = generation > 0
 }
 
 func (n *numbers) leads(generation uint64) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	return n.leading != 0 && n.leading == generation
+	return n.leading && generation >= n.since
 }
 
-func (n *numbers) reached(p change.Position, number uint64) {
+// reached notes a position, and says whether it is the first, or the same again: then this server's own replicas are to hear of it though nothing was written.
+func (n *numbers) reached(p change.Position, number uint64) (quiet bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	last := len(n.origins) - 1
+	quiet = last < 0 || n.origins[last].position == p
 	if len(n.origins) >= maxOrigins {
 		n.origins = append([]origin(nil), n.origins[maxOrigins/2:]...)
 	}
 	n.origins = append(n.origins, origin{p, number})
+	return quiet
 }
 
 // of is the position of a replica that has everything up to a number, all: that is all there is; false: there is none to tell.
 func (n *numbers) of(generation, number uint64, all bool) (change.Position, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.leading == generation {
-		return change.Position{Generation: generation, Number: number, Complete: true, Exact: all}, true
+	if n.leading {
+		return change.Position{Generation: generation, Number: number, Complete: true, Exact: all}, generation >= n.since
 	}
 	for i := len(n.origins) - 1; i >= 0; i-- {
 		if o := n.origins[i]; o.number <= number {
@@ -188,9 +201,11 @@ func (m *Mirror) Reached(p change.Position) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.numbers.reached(p, m.number)
 	if m.History != nil {
 		m.History.Reached(p, time.Now())
+	}
+	if m.numbers.reached(p, m.number) {
+		m.say()
 	}
 }
 

@@ -55,7 +55,19 @@ func (w *world) member(name string) *member {
 
 // feeds makes a stream from one member to another.
 func (w *world) feeds(from, to *member) *Stream {
-	return &Stream{Share: from.mirror.Share, History: from.history, Open: w.dial(to.receiver), Cluster: "test", Self: "here", Sync: true, Log: w.log()}
+	return &Stream{Share: from.mirror.Share, History: from.history, names: from.mirror.seen, Open: w.dial(to.receiver), Cluster: "test", Self: "here", Sync: true, Log: w.log()}
+}
+
+// knows has a member know the names of its files, as it does that has fed another for a while.
+func (m *member) knows(t *testing.T) {
+	t.Helper()
+	fail := func(path string, err error) { t.Errorf("%s: %v", path, err) }
+	for found := range walkShare(t.Context(), m.mirror.Share, ".", troubles{fail, fail}) {
+		if isFile(found.entry) {
+			m.mirror.seen.seen(found.path, found.entry)
+		}
+	}
+	m.mirror.seen.retain(0)
 }
 
 // family is the share at r with two copies B and C, that it feeds as the file sharing server of generation 1.
@@ -137,13 +149,23 @@ func TestCopiesThatMeetDifferInNothingElse(t *testing.T) {
 			s := w.feeds(b, c)
 			b.mirror.Lead(2)
 			b.mirror.Keep(2, nil)
+			b.knows(t)
 			b.mirror.here()
 			changes, met, err := s.Meet(context.Background())
 			if err != nil || !met {
 				t.Fatalf("met: %t, %v; %+v and %+v", met, err, b.noted, c.noted)
 			}
+			if got := s.durable(nil); len(got) != 1 { // somebody may wait for what the copy has already
+				t.Errorf("durable are %v", got)
+			}
 			if err := s.Apply(context.Background(), changes); err != nil {
 				t.Fatal(err)
+			}
+			if got := s.durable(nil); len(got) != 0 {
+				t.Errorf("durable are %v afterwards", got)
+			}
+			if _, met, err := s.Meet(context.Background()); met || err != nil {
+				t.Errorf("met again in the session in which it was met: %v", err)
 			}
 			if err := w.alike(b, c); err != nil {
 				t.Errorf("%d changes: %v", len(changes), err)
@@ -163,6 +185,7 @@ func TestACopyThatMeetsCountsAtOnce(t *testing.T) {
 	w.sh("echo new > new; rm 7; mv 8 88")
 	eventually(t, func() error { return w.alike(fs, b) })
 	fs.mirror.Keep(2, nil)
+	b.knows(t)
 	w.follows(2, b, map[string]*member{"C": c})
 	if got := b.has(t, "C"); got.Generation != 2 {
 		t.Errorf("%+v", got)
@@ -194,6 +217,11 @@ func TestWhoDoesNotMeetIsComparedAsAWhole(t *testing.T) {
 	fs.has(t, "B")
 	fs.mirror.here()
 	fs.mirror.Keep(2, nil)
+	if meets(fs) || meets(b) {
+		t.Error("nobody looks at the names of the share any more")
+	}
+	fs.knows(t)
+	b.knows(t)
 	if !meets(fs) || !meets(b) {
 		t.Error("they were fed the same")
 	}
@@ -232,6 +260,7 @@ func TestACopyOfACopyMeetsTheFirst(t *testing.T) {
 	b.mirror.Keep(2, nil)
 	fs.mirror.Keep(2, nil)
 	must(t, c.receiver.End(context.Background()))
+	fs.knows(t)
 	s := w.feeds(fs, c)
 	fs.mirror.here()
 	changes, met, err := s.Meet(context.Background())
@@ -260,6 +289,10 @@ func TestAPositionOfACopyThatGoesOnIsNotExact(t *testing.T) {
 		t.Errorf("%+v", p)
 	}
 	m.Lead(2)
+	if p, known := m.position(1, 5, true); known { // the record is not followed yet
+		t.Errorf("%+v of the time before", p)
+	}
+	m.Lead(3)
 	if p, _ := m.position(2, 5, true); p.Generation != 2 || p.Number != 5 || !p.Exact {
 		t.Errorf("%+v", p)
 	}

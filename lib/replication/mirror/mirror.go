@@ -91,6 +91,7 @@ func (m *Mirror) Start(ctx context.Context) {
 	m.advanced, m.blamed = make(chan struct{}), map[string]time.Time{}
 	m.number = m.First
 	if old, err := ReadStatus(m.StatusFile); err == nil && old.Share == m.Share.Name {
+		m.number = max(m.number, old.Number) // which an older release counted on from
 		for _, r := range old.Replicas {
 			m.scrubs[r.Name] = r.Scrub
 		}
@@ -129,6 +130,9 @@ func (m *Mirror) Keep(generation uint64, wanted []Wanted) {
 		}
 	}
 	m.replicas = kept
+	if len(kept) == 0 { // nobody looks at what happens
+		m.seen.lose()
+	}
 	close(m.advanced)
 	m.advanced = make(chan struct{})
 	m.changed()
@@ -191,6 +195,11 @@ func (m *Mirror) add(c change.Change) {
 func (m *Mirror) SayWhole() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.say()
+}
+
+// say has complete replicas told their position though nothing is written; with m.mu held.
+func (m *Mirror) say() {
 	for _, r := range m.replicas {
 		r.mu.Lock()
 		r.say()

@@ -32,6 +32,8 @@ func movable(c candidate) bool {
 		return false
 	case c.shareFrom != nil && identity(c.shareFrom) == identity(c.share): // a second name, not a move
 		return false
+	case c.forgotten && c.shareFrom != nil: // what the replica has there may be that
+		return false
 	case c.share.Kind == change.Directory:
 		return c.replica == nil
 	case c.share.Kind == change.File:
@@ -108,7 +110,7 @@ func (m mover) recognise(path string) (c candidate, err error) {
 		for _, name := range m.journal.names.others(path, e) {
 			if k, found, _ := m.journal.get(name, e); found && k.size == e.Size && k.mtime == e.Mtime && k.id == identity(e) {
 				c.from, c.forgotten = name, false
-			} else if !found && c.from == "" && e.Seen-e.Mtime > int64(rememberedFor) && !m.journal.has(path, e) {
+			} else if !found && c.from == "" && e.Nlink == 1 && e.Seen-e.Mtime > int64(rememberedFor) && !m.journal.has(path, e) {
 				c.from, c.forgotten = name, true
 			}
 		}

@@ -14,6 +14,7 @@ type names struct {
 	first map[fileID]seenName   // of most files the only one
 	more  map[fileID][]seenName // the others
 	round uint32                // of the comparisons of everything
+	all   bool                  // one of them came to its end, and everything was looked at since
 }
 
 // seenName is a name of a file.
@@ -63,6 +64,20 @@ func (n *names) seen(path string, e *change.Entry) {
 	}
 }
 
+// whole says whether all names are known, as far as files have several.
+func (n *names) whole() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.all
+}
+
+// lose notes that names may come that nobody sees.
+func (n *names) lose() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.all = false
+}
+
 // files counts the files that were seen and may be there.
 func (n *names) files() int {
 	n.mu.Lock()
@@ -99,10 +114,11 @@ func (n *names) drop(path string, id fileID) {
 	n.keep(id, func(name seenName) bool { return name.path != path })
 }
 
-// retain drops what was not seen since a round began.
+// retain drops what was not seen since a round began, that of a comparison which has come to its end.
 func (n *names) retain(round uint32) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	n.all = true
 	for id, first := range n.first {
 		if first.round < round || n.more[id] != nil {
 			n.keep(id, func(name seenName) bool { return name.round >= round })

@@ -32,8 +32,8 @@ type replica struct {
 	wake       chan struct{}
 	owed       []string // barriers that passed in failed attempts, or before a comparison that must come first
 	status     ReplicaStatus
-	generation uint64 // in which everything is to be compared
-	needFull   bool
+	generation uint64      // in which everything is to be compared
+	needFull   bool        // everything is to be compared, or where the replica may differ if that is known
 	fullAfter  time.Time   // needFull does not hurry until then
 	unsaid     bool        // the replica has not heard yet that its position is one of this generation, or of a whole share
 	taken      uint64      // every change up to this one was applied
@@ -116,7 +116,7 @@ func (r *replica) lost() {
 		r.state(Filling)
 	}
 	r.mu.Unlock()
-	r.log.Info().Msg("the session to the replica has ended: everything is compared in a new one")
+	r.log.Info().Msg("the session to the replica has ended: a new one begins")
 	r.poke()
 	r.changed()
 }
@@ -247,7 +247,9 @@ func (r *replica) work(ctx context.Context) error {
 	case gradual && r.needFull:
 		var err error
 		if met, err = r.meet(ctx); err != nil {
-			r.again(err)
+			if ctx.Err() == nil {
+				r.again(err)
+			}
 			r.mu.Unlock()
 			r.changed()
 			return err
@@ -372,7 +374,7 @@ func (r *replica) failed(err error) {
 	r.status.Failures++
 	if text := err.Error(); text != r.status.Error {
 		r.status.Error = text
-		r.log.Warn().Err(err).Msg("replica failed: trying again with a comparison of everything")
+		r.log.Warn().Err(err).Msg("replica failed: trying again")
 	}
 	r.state(Broken)
 }

@@ -28,6 +28,9 @@ func (s *Stream) call(ctx context.Context, do func(context.Context) error) error
 	}
 	if s.session != nil && (s.session.Err() != nil || ctx.Err() != nil) {
 		s.drop()
+		if err == nil && ctx.Err() == nil && s.lost != nil { // nobody else says so
+			s.lost()
+		}
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -94,7 +97,7 @@ func (s *Stream) drop() {
 	s.mu.Lock()
 	s.conn = nil
 	s.mu.Unlock()
-	s.session, s.journal, s.compared = nil, nil, false
+	s.session, s.journal, s.compared, s.unsettled, s.foreseen = nil, nil, false, false, nil
 }
 
 // check makes sure that the share is what it should be, and that there is a session; the receiver checks the replica.

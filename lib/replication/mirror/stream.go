@@ -36,20 +36,21 @@ type Stream struct {
 	History    *change.History // of this server's copy; nil: everything is compared before a replica counts
 	Log        zerolog.Logger
 
-	busy     sync.Mutex // one call at a time
-	session  *stream.Session
-	marker   []byte // told in the greeting
-	through  bool   // too
-	compared bool   // everything was compared in this session
-	journal  *journal
-	position *change.Position
-	names    *names                  // of the share's files, for all its replicas
-	foreseen map[string]stream.Found // with sums, until something is done
-	standing atomic.Int32
-	told     sync.Map // paths that were logged once
-	moved    atomic.Int64
-	lost     func() // see WhenLost
-	lacks    *lacks // nil: an error of one path is one of all
+	busy      sync.Mutex // one call at a time
+	session   *stream.Session
+	marker    []byte // told in the greeting
+	through   bool   // too
+	compared  bool   // the replica is like the share but for what is told in this session
+	unsettled bool   // somebody may wait for what came with an older session
+	journal   *journal
+	position  *change.Position
+	names     *names                  // of the share's files, for all its replicas
+	foreseen  map[string]stream.Found // with sums, until something is done
+	standing  atomic.Int32
+	told      sync.Map // paths that were logged once
+	moved     atomic.Int64
+	lost      func() // see WhenLost
+	lacks     *lacks // nil: an error of one path is one of all
 
 	mu   sync.Mutex
 	conn io.Closer          // of the session
@@ -216,6 +217,9 @@ func (s *Stream) durable(changes []change.Change) []string {
 	if !s.Sync {
 		return nil
 	}
+	if s.unsettled {
+		return []string{"."}
+	}
 	var paths []string
 	bytes := 0
 	for _, c := range changes {
@@ -258,6 +262,7 @@ func (s *Stream) send(steps []Step, durable []string, position *change.Position)
 		return outcome{bytes: sent.bytes}, err
 	}
 	sent.noted(result)
+	s.unsettled = s.unsettled && result.Count > 0
 	done := outcome{bytes: sent.bytes}
 	if s.lacks != nil && s.session.Names() {
 		done.lacking, err = s.blame(sent, result)

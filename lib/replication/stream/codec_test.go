@@ -35,8 +35,7 @@ func decode(k kind, body []byte) (any, error) {
 	case k == kindEnd:
 		return cutPosition(body)
 	case k == kindHistory:
-		done, _, err := cutHistory(body)
-		return done, err
+		return cutHistory(body)
 	case k == kindResult:
 		return cutResult(body, Version)
 	case k >= kindStep:
@@ -70,8 +69,8 @@ func encode(k kind, message any) []byte {
 			before = f.Path
 		}
 		return body
-	case []change.Change:
-		return appendHistory(nil, m, false)
+	case history:
+		return appendHistory(nil, m)
 	case *change.Position:
 		return appendPosition(nil, m)
 	case Result:
@@ -111,7 +110,7 @@ func messages() map[kind][]any {
 		kindStep + kind(OpDelete):        {Step{Path: "x"}},
 		kindStep + kind(OpFinish):        {Step{Path: ".", Entry: directory}},
 		kindDone:                         {file},
-		kindHistory:                      {[]change.Change{{Kind: change.Look, Path: "a/b"}, {Kind: change.Rescan, Path: "."}}},
+		kindHistory:                      {history{}, history{true, change.Position{Generation: 3, Number: 4, Complete: true, Exact: true}, []change.Change{{Kind: change.Look, Path: "a/b"}, {Kind: change.Rescan, Path: "."}}}},
 	}
 }
 

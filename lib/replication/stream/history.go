@@ -20,14 +20,13 @@ func (s *serving) since(body []byte) error {
 	if err != nil {
 		return err
 	}
-	var done []change.Change
-	known := s.History != nil && position != nil
-	if known {
-		done, known = s.History.Since(*position)
+	var h history
+	if s.History != nil && position != nil {
+		h.done, h.from, h.known = s.History.Since(*position)
 	}
-	answer := appendHistory(nil, done, known)
+	answer := appendHistory(nil, h)
 	if len(answer) > maxBody {
-		answer = appendHistory(nil, nil, false)
+		answer = appendHistory(nil, history{})
 	}
 	return s.reply(kindHistory, answer)
 }

@@ -243,27 +243,36 @@ func cutPosition(body []byte) (*change.Position, error) {
 	return p, c.end()
 }
 
-// appendHistory writes what was done to the replica since a position; known: that is all of it.
-func appendHistory(b []byte, done []change.Change, known bool) []byte {
-	b = appendBool(b, known)
-	for _, c := range done {
+// history is what was done to the replica since it was at a position.
+type history struct {
+	known bool // this is all of it
+	from  change.Position
+	done  []change.Change
+}
+
+func appendHistory(b []byte, h history) []byte {
+	b = appendPosition(appendBool(b, h.known), &h.from)
+	for _, c := range h.done {
 		b = appendText(appendBool(b, c.Kind == change.Rescan), c.Path)
 	}
 	return b
 }
 
-func cutHistory(body []byte) (done []change.Change, known bool, err error) {
+func cutHistory(body []byte) (history, error) {
 	c := cutter{rest: body}
-	known = c.bool()
+	h := history{known: c.bool()}
+	if p := c.position(); p != nil {
+		h.from = *p
+	}
 	for c.err == nil && len(c.rest) > 0 {
 		one := change.Change{Kind: change.Look}
 		if c.bool() {
 			one.Kind = change.Rescan
 		}
 		one.Path = c.path()
-		done = append(done, one)
+		h.done = append(h.done, one)
 	}
-	return done, known, c.err
+	return h, c.err
 }
 
 // Problem is an error on the receiver's side. It unwraps to the errno it came from.

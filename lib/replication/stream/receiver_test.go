@@ -110,6 +110,25 @@ func TestGreetingsThatAreRefused(t *testing.T) {
 	}
 }
 
+// A sender of a release before this one reads the position as it knows it.
+func TestAPositionForAnOlderSender(t *testing.T) {
+	r := newReceiver(t)
+	r.Position = func() change.Position { return change.Position{Generation: 2, Number: 3, Complete: true, Exact: true} }
+	for version, exact := range map[byte]bool{4: false, Version: true} {
+		greeting := appendHello(nil, hello)
+		greeting[1] = version
+		conn, _ := dial(t, r)
+		go io.WriteString(conn, string(appendFrame(nil, kindHello, greeting)))
+		f, err := readFrame(bufio.NewReader(conn))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if w, err := cutWelcome(f.body); err != nil || w.Position.Exact != exact || !w.Position.Complete {
+			t.Errorf("version %d: %+v, %v", version, w, err)
+		}
+	}
+}
+
 func TestReceiverOfAnotherVersionOrCluster(t *testing.T) {
 	newer := appendWelcome(nil, Welcome{Version: 9, Cluster: "test"})
 	for reason, welcome := range map[string][]byte{

@@ -234,6 +234,7 @@ func (s *serving) greet(ctx context.Context) error {
 		if !w.Position.Complete { // others may have filled it meanwhile
 			s.unsynced.lose()
 		}
+		w.Position.Exact = w.Position.Exact && w.Version >= 5
 	}
 	return s.reply(kindWelcome, appendWelcome(nil, w))
 }

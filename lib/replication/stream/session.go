@@ -283,20 +283,20 @@ func (s *Session) found(k kind, question []byte, more *bool) iter.Seq2[Found, er
 	}
 }
 
-// Since asks what was done to the replica since it had a position, or an older one. It answers false when that is not known.
-func (s *Session) Since(p change.Position) ([]change.Change, bool, error) {
+// Since asks what was done to the replica since it was exactly at a position, or at an older one, from. It answers false when that is not known.
+func (s *Session) Since(p change.Position) (done []change.Change, from change.Position, known bool, err error) {
 	if err := s.send(kindSince, appendPosition(nil, &p)); err != nil {
-		return nil, false, err
+		return nil, from, false, err
 	}
 	f, err := s.answer(kindHistory)
 	if err != nil {
-		return nil, false, err
+		return nil, from, false, err
 	}
-	done, known, err := cutHistory(f.body)
+	h, err := cutHistory(f.body)
 	if err != nil {
-		return nil, false, s.fail(err)
+		return nil, from, false, s.fail(err)
 	}
-	return done, known, nil
+	return h.done, h.from, h.known, nil
 }
 
 // Move renames something on the replica, if both directories are there. A Problem leaves the session alive.
