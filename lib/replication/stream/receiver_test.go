@@ -118,7 +118,7 @@ func TestAPositionForAnOlderSender(t *testing.T) {
 		greeting := appendHello(nil, hello)
 		greeting[1] = version
 		conn, _ := dial(t, r)
-		go io.WriteString(conn, string(appendFrame(nil, kindHello, greeting)))
+		go conn.Write(appendFrame(nil, kindHello, greeting))
 		f, err := readFrame(bufio.NewReader(conn))
 		if err != nil {
 			t.Fatal(err)
