@@ -6,29 +6,85 @@ import (
 
 	"hafs/lib/cluster/gate"
 	"hafs/lib/cluster/record"
-	"hafs/lib/cluster/repair"
+	"hafs/lib/replication/change"
 )
 
-const dataInterval = 100 * time.Millisecond
+const (
+	dataInterval = 100 * time.Millisecond
+	burst        = 10 // operations at once, at most
+	// tellTime is how long an operation may be in the share before it is told and has a number. Nothing is fed meanwhile that has waited longer: a server that was
+	// paused tells first. With the clocks' errors it is within change.Lead.
+	tellTime = 300 * time.Millisecond
+	// hurry is how much faster the time of histories runs, so that what change.Lead lets them name besides does not hide the rest from a run of seconds.
+	hurry = 10
+	// stride is more than one process numbers: mirror.FirstNumber.
+	stride = 1_000_000
+)
 
-// replica is a server's copy of the share: the operations it has, in order. It stays through crashes: operations count as durable when they are answered.
+// replica is what a server's disk has of the share. What was answered is durable, what a batch that was broken off left behind need not be.
 type replica struct {
-	ops      []int32
-	position repair.Position
-	filling  bool
-	fillEnd  time.Time
-	feeder   string
-	fed      uint64 // latest batch of that feeder
+	share    share
+	synced   share // what a power loss leaves of it at least
+	position change.Position
+	known    share  // what it had when it came to that
+	first    uint64 // below what the next process numbers
 }
 
-// move keeps what a new generation does not touch. Who gets a place among the replicas is filled first, whatever it holds.
+// move keeps what a new generation does not touch. A copy that was fed by nobody in some generation is no copy any more, whatever it holds.
 func (d *replica) move(have, next *record.Record, self string) {
-	holds := func(r *record.Record) bool {
-		return slices.Contains([]record.Role{record.RoleFS, record.RoleDRS1, record.RoleDRS2}, r.Role(self))
+	if next.Generation != have.Generation+1 || gate.Feeder(*have, self) == "" || gate.Feeder(*next, self) == "" {
+		d.position.Complete = false
 	}
-	if holds(next) && (!holds(have) || next.Generation != have.Generation+1) && next.FS.Name != self {
-		d.position.Complete, d.filling = false, false
+}
+
+// lose is what a power loss leaves.
+func (d *replica) lose(w *world) {
+	for p := range d.share {
+		if !same(d.share[p], d.synced[p]) && w.chance(0.5) {
+			d.share[p] = d.synced[p]
+		}
 	}
+	d.synced = d.share
+}
+
+func same(a, b []int32) bool { return len(a) == len(b) && startsWith(a, b) }
+
+// mirror is the memory of the process that feeds others and is fed.
+type mirror struct {
+	history *change.History
+	number  uint64  // of the latest change of this server's copy
+	reached *origin // the position that this server was told last; nil: none
+	leading leading
+	streams map[string]*stream // by replica
+	session session            // by which it is fed
+}
+
+// origin is a position that a copy was told, and how many changes of its own it had counted by then.
+type origin struct {
+	position change.Position
+	number   uint64
+}
+
+// leading is what the file sharing server knows besides.
+type leading struct {
+	generation uint64 // 0: it is none
+	told       share  // without what is not told yet
+	ops        []int32
+	untold     []untold
+}
+
+// untold is an operation that no change was told of yet.
+type untold struct {
+	op int32
+	at time.Duration // true time: the watch is quick, however the clock goes
+}
+
+func (s *server) newMirror() mirror {
+	m := mirror{history: &change.History{}, number: s.data.first, streams: map[string]*stream{}}
+	if !s.world.rules.numberAnew {
+		s.data.first += stride
+	}
+	return m
 }
 
 // replicate is what watch and mirror do: FS takes clients' operations, and every feeder sends what its replica lacks.
@@ -37,72 +93,92 @@ func (s *server) replicate() {
 	if !s.confirmed {
 		return
 	}
-	w, r := s.world, s.record
-	if s.serves() && !s.draining && w.chance(0.7) {
-		w.data.written++
-		w.counts.Written++
-		s.data.ops = append(s.data.ops[:len(s.data.ops):len(s.data.ops)], w.data.written)
-	}
+	r := s.record
+	var replicas []string
 	switch r.Role(s.name) {
 	case record.RoleFS:
-		s.data.position = repair.Position{Complete: true, Generation: r.Generation, Number: uint64(len(s.data.ops))}
-		for i, p := range r.Pairs {
-			s.feed(p.DRS1, i)
-		}
+		s.lead()
+		s.operate()
+		replicas = r.DRS1s()
 	case record.RoleDRS1:
 		if s.data.position.Complete {
-			s.feed(r.Pairs[r.PairOf(s.name)].DRS2, -1)
+			replicas = []string{r.Pairs[r.PairOf(s.name)].DRS2}
+		}
+	}
+	if !s.isFS() {
+		for _, u := range s.leading.untold {
+			s.changed(pathOf(u.op))
+		}
+		s.leading = leading{}
+	}
+	for name := range s.streams {
+		if !slices.Contains(replicas, name) {
+			delete(s.streams, name)
+		}
+	}
+	for _, name := range replicas {
+		if name != record.Trouble {
+			s.feed(s.world.byName[name])
 		}
 	}
 }
 
-// feed sends a replica what this server has; FS notes the answers of pairs.
-func (s *server) feed(name string, pair int) {
-	if name == record.Trouble {
+// lead begins to number the share's changes for a generation.
+func (s *server) lead() {
+	l := &s.leading
+	if l.generation == s.record.Generation {
 		return
 	}
-	s.batch++
-	to, generation, incarnation, number, ops, counted := s.world.byName[name], s.record.Generation, s.incarnation, s.batch, s.data.ops, s.data.position.Generation
-	ask(s, to, func(respond func(int)) {
-		if to.record != nil {
-			to.fed(s, generation, counted, uint64(incarnation)<<32|number, ops, respond)
-		}
-	}, func(has int) {
-		if pair >= 0 && s.isFS() && s.record.Generation == generation {
-			s.acknowledged(pair, has)
-		}
-	})
+	if l.generation == 0 {
+		l.told, s.data.synced = s.data.share, s.data.share
+	}
+	l.generation, l.ops = s.record.Generation, l.told.all()
 }
 
-// fed takes a batch if hafs-gate would let it in.
-func (s *server) fed(from *server, generation, counted, number uint64, ops []int32, respond func(int)) {
-	w, d := s.world, s.data
-	err := gate.Allow(*s.record, s.name, from.name, gate.Standing{Confirmed: s.confirmed}, gate.Order{Kind: gate.Replica, Generation: generation})
-	if err != nil && !w.rules.openGate {
-		return
-	}
-	if d.feeder == from.name && number <= d.fed {
-		return // overtaken by a later one: a session keeps order
-	}
-	w.checkFed(s, from, generation)
-	d.feeder, d.fed = from.name, number
-	now := s.time()
-	if !d.position.Complete || !startsWith(ops, d.ops) {
-		if !d.filling { // from nothing, or from something else: a whole pass, during which it is neither the old nor the new
-			d.position.Complete, d.filling, d.fillEnd = false, true, now.Add(w.between(100*time.Millisecond, 2*time.Second))
+// operate lets clients write, and tells of it soon. What is written is in the files at once, and a file is sent as it is.
+func (s *server) operate() {
+	w, l, d := s.world, &s.leading, s.data
+	if s.serves() && !s.draining && w.chance(0.7) {
+		n := 1
+		if w.chance(0.1) {
+			n += w.rng.IntN(burst)
 		}
-		if now.Before(d.fillEnd) {
-			return
+		for range n {
+			w.data.written++
+			w.counts.Written++
+			d.share.do(w.data.written)
+			l.untold = append(l.untold, untold{w.data.written, w.now})
 		}
+		d.synced = d.share
 	}
-	d.ops, d.filling = ops, false
-	d.position = repair.Position{Complete: true, Generation: counted, Number: uint64(len(ops))}
-	respond(len(ops))
+	for len(l.untold) > 0 && (w.chance(0.8) || w.now-l.untold[0].at > tellTime) {
+		op := l.untold[0].op
+		l.untold = l.untold[1:]
+		s.changed(pathOf(op))
+		l.told.do(op)
+		l.ops = append(l.ops, op)
+	}
 }
 
-func startsWith(ops, start []int32) bool {
-	n := len(start)
-	return len(ops) >= n && (n == 0 || ops[n-1] == start[n-1]) // an operation is written once, after all before it
+// changed tells of a change to this server's copy, which goes on to its own replicas.
+func (s *server) changed(path int) {
+	s.reach()
+	s.history.Do(look(path))
+	s.number++
+	for _, st := range s.streams {
+		st.queue[path] = s.number
+	}
+}
+
+// reach tells the history of the file sharing server where it is.
+func (s *server) reach() {
+	if s.leading.generation != 0 {
+		s.history.Is(s.at())
+	}
+}
+
+func (s *server) at() change.Position {
+	return change.Position{Generation: s.leading.generation, Number: s.number, Complete: true, Exact: true}
 }
 
 // acknowledged notes how far a pair has come; what a majority of pairs has is promised to the clients that wait for it.
@@ -114,7 +190,7 @@ func (s *server) acknowledged(pair, has int) {
 	sorted := slices.Sorted(slices.Values(s.acks))
 	safe := sorted[len(sorted)-len(sorted)/2-1]
 	if safe > s.promised && s.serves() {
-		for _, op := range s.data.ops[s.promised:safe] {
+		for _, op := range s.leading.ops[s.promised:safe] {
 			s.world.data.promise(s.world, op, s)
 		}
 		s.promised = safe

@@ -157,6 +157,17 @@ func (w *world) checkFed(s, from *server, generation uint64) {
 	}
 }
 
+// checkCopy: I4. A copy that comes to a position, and counts, is its feeder's share as it was told there, but for what was written since.
+func (w *world) checkCopy(s, from *server, b batch) {
+	for p, has := range s.data.share {
+		if !startsWith(has, b.told[p]) || !startsWith(b.share[p], has) {
+			w.fail("I4", "%s counts as a copy of %s at %d/%d, and has %v at path %d instead of %v",
+				s.name, from.name, b.position.Generation, b.position.Number, has, p, b.share[p])
+			return
+		}
+	}
+}
+
 // unwhole is why the cluster is not whole yet; empty when it is.
 func (w *world) unwhole() string {
 	newest := w.history.generations[w.history.newest]

@@ -56,10 +56,15 @@ func (s *server) locate(current record.Record, lost func() []string, then func(g
 // tell answers how far this server's copy is.
 func (s *server) tell(respond func(repair.Position)) {
 	if w := s.world; w.tardy && !w.calm && w.chance(tardiness) {
-		s.after(w.between(promote.LocatePatience, tardiest), func() { respond(s.data.position) })
+		s.after(w.between(promote.LocatePatience, tardiest), func() { respond(s.position()) })
 		return
 	}
-	respond(s.data.position)
+	respond(s.position())
+}
+
+func (s *server) position() repair.Position {
+	p := s.data.position
+	return repair.Position{Complete: p.Complete, Generation: p.Generation, Number: p.Number}
 }
 
 // broken is what a proposer takes positions for whose rule is broken on purpose.

@@ -23,6 +23,11 @@ const (
 	OwnTimeAlone    Mutation = "a file sharing server lends by its own examination time alone"
 	ForgetTimes     Mutation = "a restarted voter keeps its promises for its new examination time"
 	LeaseFromAnswer Mutation = "the lease is counted from the answer, not from the question"
+	MeetBlindly     Mutation = "a copy is not asked what was done to it, its feeder is"
+	MeetAnyway      Mutation = "nothing was done to a copy that does not know what was"
+	CommonIsNewest  Mutation = "a feeder takes the position of a copy for one it had itself"
+	AlwaysExact     Mutation = "a copy that got the beginning of a batch from its feeder is told that it is exactly where that was before"
+	NumberAnew      Mutation = "a file sharing server that starts numbers changes from the beginning"
 )
 
 // rules are the places where a driver of the simulation can be told to do wrong.
@@ -32,6 +37,8 @@ type rules struct {
 	noStartWait, grantAfterVote, keepLease, openGate, neverKeep, smallMargin, fromAnswer bool
 
 	silentIsWhole, fewAreEnough, movedUpIsSure, ownTimeAlone, forgetTimes bool
+
+	meetBlindly, meetAnyway, commonIsNewest, alwaysExact, numberAnew bool
 }
 
 func rulesOf(m Mutation) rules {
@@ -42,5 +49,7 @@ func rulesOf(m Mutation) rules {
 		smallMargin: m == SmallMargin, neverKeep: m == NeverKeep, fromAnswer: m == LeaseFromAnswer,
 		silentIsWhole: m == SilentIsWhole, fewAreEnough: m == FewAreEnough, movedUpIsSure: m == MovedUpIsSure,
 		ownTimeAlone: m == OwnTimeAlone, forgetTimes: m == ForgetTimes,
+		meetBlindly: m == MeetBlindly, meetAnyway: m == MeetAnyway, commonIsNewest: m == CommonIsNewest, alwaysExact: m == AlwaysExact,
+		numberAnew: m == NumberAnew,
 	}
 }

@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"slices"
 	"time"
 
 	"hafs/lib/cluster/record"
@@ -11,7 +10,24 @@ import (
 type promises struct {
 	written int32
 	told    map[int32]promise
-	decided map[string]time.Duration // when the decision for a record with a new file sharing server was first begun
+	decided map[string]decision // for a record with a new file sharing server, as it was first begun
+}
+
+// decision is what there was when one was begun.
+type decision struct {
+	at     time.Duration
+	copies map[string]share // of the complete DRS1s, as they were when they came to their positions
+}
+
+// begin begins a decision.
+func (w *world) begin(current *record.Record) decision {
+	d := decision{at: w.now, copies: map[string]share{}}
+	for _, name := range current.DRS1s() {
+		if copied := w.byName[name].data; copied.position.Complete {
+			d.copies[name] = copied.known
+		}
+	}
+	return d
 }
 
 type promise struct {
@@ -29,35 +45,35 @@ func (p *promises) promise(w *world, op int32, s *server) {
 	}
 }
 
-func (p *promises) decide(asked time.Duration, current, next *record.Record) {
+func (p *promises) decide(begun decision, current, next *record.Record) {
 	if p.decided == nil {
-		p.decided = map[string]time.Duration{}
+		p.decided = map[string]decision{}
 	}
-	if line := describe(next); next.FS.Name != current.FS.Name && p.decided[line] == 0 {
-		p.decided[line] = asked
+	line := describe(next)
+	if _, before := p.decided[line]; next.FS.Name != current.FS.Name && !before {
+		p.decided[line] = begun
 	}
 }
 
 // succeed: I3 as far as the rules promise it. What a barrier had acknowledged before the succession was decided is on the new file sharing server, if any
-// complete DRS1 that lives on has it. Decided means: before the proposer asked the replicas how far they are; for a planned move, before it looked whether
+// complete DRS1 that lives on had it then. Decided means: before the proposer asked the replicas how far they are; for a planned move, before it looked whether
 // the successor has everything.
 func (p *promises) succeed(w *world, before, next *record.Record) {
 	decided := p.decided[describe(next)]
-	successor := w.byName[next.FS.Name].data.ops
+	successor := &w.byName[next.FS.Name].data.share
 	for op, told := range p.told {
-		if slices.Contains(successor, op) {
+		if successor.has(op) {
 			continue
 		}
 		delete(p.told, op)
 		w.counts.Lost++
-		if !told.clean || told.at > decided {
+		if !told.clean || told.at > decided.at {
 			continue
 		}
 		for _, name := range before.DRS1s() {
-			d := w.byName[name].data
-			if next.Role(name) != record.RoleFailed && d.position.Complete && slices.Contains(d.ops, op) {
-				w.fail("I3", "operation %d, acknowledged at %s, is on %s but not on the new file sharing server %s, which has %d",
-					op, stamp(told.at), name, next.FS.Name, len(successor))
+			if had := decided.copies[name]; next.Role(name) != record.RoleFailed && had.has(op) {
+				w.fail("I3", "operation %d, acknowledged at %s, was on %s then but is not on the new file sharing server %s, which has %d",
+					op, stamp(told.at), name, next.FS.Name, len(successor.all()))
 				return
 			}
 		}

@@ -17,7 +17,7 @@ type promotion struct {
 	s        *server
 	unit     string
 	decide   func(current record.Record, then func(record.Record, error))
-	asked    time.Duration // when the decision was begun
+	begun    decision
 	over     func()
 	rounds   int
 	current  record.Record
@@ -91,7 +91,7 @@ func (s *server) again() {
 
 func (p *promotion) round() {
 	current := *p.s.disk.record
-	p.asked = p.s.world.now
+	p.begun = p.s.world.begin(&current)
 	p.decide(current, func(next record.Record, err error) { p.propose(current, next, err) })
 }
 
@@ -105,7 +105,7 @@ func (p *promotion) propose(current, next record.Record, err error) {
 	p.rounds++
 	p.current, p.wanted = current, next
 	s.world.say(s, "%s proposes %s", p.unit, describe(&next))
-	s.world.data.decide(p.asked, &current, &next)
+	s.world.data.decide(p.begun, &current, &next)
 	p.proposal = agree.NewProposal(s.name, current, next, func(limit time.Duration) time.Duration { return s.world.between(0, limit) })
 	p.drive()
 }
@@ -206,7 +206,7 @@ func (s *server) switchover() {
 	target := targets[s.world.rng.IntN(len(targets))]
 	has := func(r *record.Record) bool {
 		pair := r.PairOf(target)
-		return r == s.record && pair >= 0 && pair < len(s.acks) && s.acks[pair] == len(s.data.ops) && s.serves()
+		return r == s.record && pair >= 0 && pair < len(s.acks) && s.acks[pair] == len(s.leading.ops) && len(s.leading.untold) == 0 && s.serves()
 	}
 	s.draining = true
 	s.world.say(s, "switchover to %s: drains", target)

@@ -35,6 +35,7 @@ type server struct {
 	disk        disk
 	data        *replica
 	linkcheck
+	mirror
 }
 
 // linkcheck is the state of hafs-linkcheck and of what it started.
@@ -62,7 +63,7 @@ type linkcheck struct {
 	serving  serving
 	draining bool
 	acks     []int // how many operations each pair has
-	promised int   // of own operations
+	promised int   // of the operations that it has told of
 	batch    uint64
 }
 
@@ -135,6 +136,7 @@ func (s *server) boot(onlyProcesses bool) {
 		fitAt: now.Add(w.between(300*time.Millisecond, 1500*time.Millisecond)),
 	}
 	s.serving.term = uint64(s.incarnation) << 32
+	s.mirror = s.newMirror()
 	s.remember()
 	s.become()
 	w.say(s, "starts, confirmed %t", s.confirmed)
@@ -144,6 +146,9 @@ func (s *server) boot(onlyProcesses bool) {
 
 // end stops the processes.
 func (s *server) end() {
+	if s.pause == running {
+		s.breakOff()
+	}
 	s.up, s.pause, s.held, s.jobs = false, running, nil, nil
 	s.incarnation++
 }
@@ -159,6 +164,7 @@ func (s *server) powerLoss(why string) {
 	}
 	s.end()
 	s.disk.lose(s.world)
+	s.data.lose(s.world)
 	s.record = nil
 	s.world.at(s.world.between(300*time.Millisecond, 8*time.Second), func() { s.boot(false) })
 }

@@ -1,11 +1,11 @@
 // Package sim runs whole clusters in virtual time, from a seed: the same seed gives the same story, event by event.
 //
 // What decides is the real thing: record, repair, agree (Vote, Proposal), link (Times, Reports, Due, Wanted, Stand, Newest, Voter, Cast,
-// Returning), promote (Gone, Unfit, Located) and gate.Allow. What is modelled is what acts: clocks, network, disks, processes, and a plain data plane.
+// Returning), promote (Gone, Unfit, Located), gate.Allow and change.History. What is modelled is what acts: clocks, network, disks, processes, and a plain data plane.
 // After every event the invariants of docs/simulation.md are checked; when all faults are healed the cluster must become whole by itself.
 //
 // It does not promise that the files on disk are written in the right order (record and agree test that step by step), nor anything
-// about SSH, systemd, mounts or the mirror's comparison.
+// about SSH, systemd, mounts or how the mirror compares a path.
 package sim
 
 import (
@@ -18,7 +18,7 @@ import (
 type Options struct {
 	Servers  int      // 0: 3 to 15
 	Mutation Mutation // a rule that is broken on purpose
-	Tardy    bool     // replicas are often late to say how far they are
+	Tardy    bool     // replicas are often late to say how far they are, and to take what they are sent
 	Tell     bool     // keep the whole story
 }
 
@@ -51,6 +51,7 @@ type Counts struct {
 	Crashes     int
 	Written     int // operations of clients
 	Promised    int // of them acknowledged by a barrier
+	Met         int // copies that were compared only where they may differ
 	Lost        int // of them not on a later file sharing server, as the present rules allow
 	Healing     time.Duration
 }
@@ -79,6 +80,7 @@ func (c *Counts) add(d Counts) {
 	c.Crashes += d.Crashes
 	c.Written += d.Written
 	c.Promised += d.Promised
+	c.Met += d.Met
 	c.Lost += d.Lost
 	c.Healing += d.Healing
 }

@@ -14,7 +14,7 @@ var (
 	seed  = flag.Uint64("seed", 0, "run only this one and tell its story")
 )
 
-// TestSeeds runs whole clusters through faults (I1, I2, I3, I7, I8, and that they become whole again). The first seed that fails is told.
+// TestSeeds runs whole clusters through faults (I1, I2, I3, I4, I7, I8, and that they become whole again). The first seed that fails is told.
 func TestSeeds(t *testing.T) {
 	if *seed != 0 {
 		o := Run(*seed, Options{Tell: true})

@@ -5,8 +5,9 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"hafs/lib/cluster/gate"
 	"hafs/lib/cluster/record"
-	"hafs/lib/cluster/repair"
+	"hafs/lib/replication/change"
 )
 
 const (
@@ -58,7 +59,7 @@ func newWorld(seed uint64, o Options) *world {
 		w.byName[s.Name] = server
 	}
 	for _, s := range w.servers {
-		s.data = &replica{position: repair.Position{Complete: true, Generation: first.Generation}}
+		s.data = &replica{position: change.Position{Complete: gate.Feeder(first, s.name) != "", Exact: true, Generation: first.Generation}}
 	}
 	w.rollOut(seed)
 	w.say(nil, "%d servers: %s", n, describe(&first))
