@@ -13,9 +13,9 @@ const (
 	dataInterval = 100 * time.Millisecond
 	burst        = 10 // operations at once, at most
 	// tellTime is how long an operation may be in the share before it is told and has a number. Nothing is fed meanwhile that has waited longer: a server that was
-	// paused tells first. With the clocks' errors it is within change.Lead.
+	// paused tells first. With the clocks' errors it is within change.Overlap.
 	tellTime = 300 * time.Millisecond
-	// hurry is how much faster the time of histories runs, so that what change.Lead lets them name besides does not hide the rest from a run of seconds.
+	// hurry is how much faster the time of histories runs, so that what change.Overlap lets them name besides does not hide the rest from a run of seconds.
 	hurry = 10
 	// stride is more than one process numbers: mirror.FirstNumber.
 	stride = 1_000_000

@@ -91,7 +91,7 @@ func (s *server) fed(from *server, b batch, respond func(bool)) {
 	s.ends(from, b, respond)
 }
 
-// slowness is how likely a batch takes long, half of it done, and how long at most. A copy may be behind by more than change.Lead.
+// slowness is how likely a batch takes long, half of it done, and how long at most. A copy may be behind by more than change.Overlap.
 func (w *world) slowness() (likely float64, longest time.Duration) {
 	if w.tardy {
 		return 0.05, 20 * time.Second

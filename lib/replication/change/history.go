@@ -33,9 +33,9 @@ type mark struct {
 const (
 	// DefaultHistory is room for some twenty thousand changes.
 	DefaultHistory = 2 << 20
-	// Lead is how long it may take until a change is told, and has a number. A file is sent as it is: its last change may be done to a copy so long before the copy
+	// Overlap is how long it may take until a change is told, and has a number. A file is sent as it is: its last change may be done to a copy so long before the copy
 	// comes to the position that has it.
-	Lead = 5 * time.Second
+	Overlap = 5 * time.Second
 	// doneBytes is about what a change takes besides its path.
 	doneBytes = 64
 	maxMarks  = 8192
@@ -66,7 +66,7 @@ func (h *History) Do(c Change) {
 }
 
 // Reached notes that the copy has now come to a position. If that is Exact it was the newest when what led to it was gathered, after the position before it: the copy is
-// then the share as it was there, but for what is done from now on, or was in the Lead.
+// then the share as it was there, but for what is done from now on, or was in the Overlap.
 func (h *History) Reached(p Position, now time.Time) {
 	h.mark(mark{position: p, when: now})
 }
@@ -139,7 +139,7 @@ func (h *History) settled(i int) (clock uint64, known bool) {
 	}
 	gathered := h.marks[max(0, i-1)].when
 	for j := i; j >= 0; j-- {
-		if h.marks[j].share || gathered.Sub(h.marks[j].when) >= Lead {
+		if h.marks[j].share || gathered.Sub(h.marks[j].when) >= Overlap {
 			return h.marks[j].clock, true
 		}
 	}

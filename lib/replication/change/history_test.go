@@ -94,7 +94,7 @@ func TestHistoriesNameEveryDifference(t *testing.T) {
 			log = append(log, 'a'+byte(rnd.IntN(26)))
 			share[log[now]] = now
 			c := copies[rnd.IntN(2)]
-			numbered := max(c.number, len(log)-rnd.IntN(int(Lead/time.Second)))
+			numbered := max(c.number, len(log)-rnd.IntN(int(Overlap/time.Second)))
 			to := c.number + rnd.IntN(numbered-c.number+1)
 			whole := rnd.IntN(4) > 0
 			for _, f := range log[c.number:to] {

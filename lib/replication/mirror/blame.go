@@ -3,6 +3,7 @@ package mirror
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -12,9 +13,10 @@ import (
 	"hafs/lib/replication/tree"
 )
 
-// lookedAt says which paths changes have looked at.
-func lookedAt(changes []change.Change) func(path string) bool {
+// lookedAt says which paths changes have looked at; not what is below directories that were too large.
+func lookedAt(changes []change.Change, large []string) func(path string) bool {
 	paths, scans := asked(changes)
+	scans = slices.DeleteFunc(scans, func(dir string) bool { return slices.Contains(large, dir) })
 	single := map[string]bool{}
 	for _, path := range paths {
 		single[path] = true

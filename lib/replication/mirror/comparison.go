@@ -1,7 +1,6 @@
 package mirror
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -11,17 +10,18 @@ import (
 	"hafs/lib/replication/stream"
 )
 
-// Comparison is one of everything, made in parts so that changes are applied between them. What changes behind the place it has come to is told by
-// the watch, so that the replica is like the share at its end.
+// Comparison is one of everything, or of all that is in a directory, made in parts so that changes are applied between them. What changes behind the place it
+// has come to is told by the watch, so that the replica is like the share there at its end.
 type Comparison struct {
-	Sums     bool // contents too, by their SHA-256
-	Waited   bool // what was applied before its end does not count yet; then all of the replica is on the disk
-	Began    time.Time
-	Entries  int   // of the share, so far
-	Sent     int64 // bytes of content
-	Read     int64 // bytes whose sums were compared
-	Differed []string
-	Done     bool
+	Directory string // ".": everything
+	Sums      bool   // contents too, by their SHA-256
+	Waited    bool   // what was applied before its end does not count yet; then all of the replica is on the disk
+	Began     time.Time
+	Entries   int   // of the share, so far
+	Sent      int64 // bytes of content
+	Read      int64 // bytes whose sums were compared
+	Differed  []string
+	Done      bool
 
 	after    string // everything up to this path was compared; empty: nothing yet
 	weighed  string // the directory that is to go whose files were counted last
@@ -30,9 +30,16 @@ type Comparison struct {
 	problems []error
 }
 
-// NewComparison is a comparison that has not begun.
+// NewComparison is a comparison of everything that has not begun.
 func NewComparison(sums bool) *Comparison {
-	return &Comparison{Sums: sums, Began: time.Now()}
+	return &Comparison{Directory: ".", Sums: sums, Began: time.Now()}
+}
+
+func (c *Comparison) whole() bool { return c.Directory == "." }
+
+// passes says whether a comparison comes past all that is in a directory from now on.
+func (c *Comparison) passes(dir string) bool {
+	return change.Within(dir, c.Directory) && (c.after == "" || stream.Compare(dir, c.after) > 0)
 }
 
 // Parts bounds a part of a comparison, for which changes wait.
@@ -61,14 +68,14 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 	}
 	if c.session != s.session { // what an older session left behind is not known
 		c.session, c.names, c.after, c.weighed, c.problems, c.Entries = s.session, &stream.Names{}, "", "", nil, 0
-		s.journal.begin()
-		s.Deletes.begin()
+		if c.whole() {
+			s.journal.begin()
+			s.Deletes.begin()
+		}
 	}
 	g := s.gathering()
-	g.all = true
-	limits := cmp.Or(s.Parts, defaultParts)
 	g.weighed = c.weighed
-	last, err := g.part(ctx, c, limits)
+	last, err := g.part(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -77,7 +84,7 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 		return err
 	}
 	c.problems = append(c.problems, g.problems...)
-	if !last || len(c.problems) > 0 {
+	if !last || len(c.problems) > 0 || !c.whole() && !s.compared {
 		position = nil
 	}
 	var waited []change.Change
@@ -103,42 +110,28 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 	if err := summary(c.problems); err != nil {
 		return err
 	}
+	if c.Done = true; !c.whole() {
+		return nil
+	}
 	s.journal.retain()
 	s.Deletes.end()
 	if s.lacks != nil {
 		s.lacks.compared(c.Began)
 	}
-	s.compared, c.Done = true, true
+	s.compared = true
 	return nil
 }
 
-// part gathers the pairs of the next part of a comparison of everything, and moves on. The last part is one that came to the end.
-func (g *far) part(ctx context.Context, c *Comparison, limits Parts) (last bool, err error) {
+// part gathers the pairs of the next part of a comparison, and moves on. The last part is one that came to the end.
+func (g *far) part(ctx context.Context, c *Comparison) (last bool, err error) {
 	if c.after == "" {
-		if err := g.looks([]string{"."}); err != nil {
+		if err := g.looks([]string{c.Directory}); err != nil {
 			return false, err
 		}
 	}
-	var theirs []stream.Found
-	more := false
-	for f, err := range g.session.List(stream.Listing{Directory: ".", After: c.after, Limit: limits.Entries, Sums: c.Sums}, &more) {
-		if err != nil {
-			return false, err
-		}
-		theirs = append(theirs, f)
-	}
-	end := "" // of this part; empty: everything that is left
-	if more {
-		end = theirs[len(theirs)-1].Path
-	}
-	ours, cut := walkPart(ctx, g, c, end, limits.Entries)
-	if cut {
-		end = ours[len(ours)-1].path
-		at, found := slices.BinarySearchFunc(theirs, end, func(f stream.Found, end string) int { return stream.Compare(f.Path, end) })
-		for found && at < len(theirs) && theirs[at].Path == end { // a problem follows its entry
-			at++
-		}
-		theirs = theirs[:at]
+	ours, theirs, end, err := g.list(ctx, c)
+	if err != nil {
+		return false, err
 	}
 	pairUp(slices.Values(ours), slices.Values(theirs), func(o listed, f stream.Found) {
 		if o.entry != nil {
@@ -151,7 +144,7 @@ func (g *far) part(ctx context.Context, c *Comparison, limits Parts) (last bool,
 		}
 		g.judge(p, false)
 	}, g.unknown)
-	if cutAt := g.bound(limits); cutAt != "" {
+	if cutAt := g.bound(); cutAt != "" {
 		end = cutAt
 	}
 	for _, o := range ours {
@@ -166,22 +159,39 @@ func (g *far) part(ctx context.Context, c *Comparison, limits Parts) (last bool,
 	return end == "", nil
 }
 
-// walkPart lists the share from where the comparison is, up to a path and not more than a part may have. cut: it ended before that.
-func walkPart(ctx context.Context, g *far, c *Comparison, end string, limit int) (ours []listed, cut bool) {
-	for o := range walkOn(ctx, g.share, c.after, c.names, g.troubles()) {
-		if end != "" && stream.Compare(o.path, end) > 0 {
-			return ours, false
+// list is what both sides have next in what is compared, up to a path and not more than a part may have; empty: it is all that is left.
+func (g *far) list(ctx context.Context, c *Comparison) (ours []listed, theirs []stream.Found, end string, err error) {
+	more := false
+	for f, err := range g.session.List(stream.Listing{Directory: c.Directory, After: c.after, Limit: g.limits.Entries, Sums: c.Sums}, &more) {
+		if err != nil {
+			return nil, nil, "", err
 		}
-		ours = append(ours, o)
-		if len(ours) >= limit {
-			return ours, true
-		}
+		theirs = append(theirs, f)
 	}
-	return ours, false
+	if more {
+		end = theirs[len(theirs)-1].Path
+	}
+	for o := range walkOn(ctx, g.share, c.Directory, c.after, c.names, g.troubles()) {
+		if end != "" && stream.Compare(o.path, end) > 0 {
+			break
+		}
+		if ours = append(ours, o); len(ours) < g.limits.Entries {
+			continue
+		}
+		end = o.path
+		at, found := slices.BinarySearchFunc(theirs, end, func(f stream.Found, end string) int { return stream.Compare(f.Path, end) })
+		for found && at < len(theirs) && theirs[at].Path == end { // a problem follows its entry
+			at++
+		}
+		theirs = theirs[:at]
+		break
+	}
+	return ours, theirs, end, nil
 }
 
 // bound leaves so many pairs as one part may have, in the order of the listing, and says where it ended; empty: all are left.
-func (g *far) bound(limits Parts) (end string) {
+func (g *far) bound() (end string) {
+	limits := g.limits
 	slices.SortStableFunc(g.pairs, func(a, b Pair) int { return stream.Compare(a.Path, b.Path) })
 	bytes := int64(0)
 	for i, p := range g.pairs {

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -8,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"hafs/lib/replication/change"
 	"hafs/lib/replication/stream"
@@ -69,6 +72,120 @@ func TestChangesDoNotWaitForAFilling(t *testing.T) {
 	eventually(t, func() error { _, err := os.Stat(filepath.Join(w.replica, "zz")); return err })
 	if s := w.status("r"); s.State != Filling {
 		t.Errorf("it is %s", s.State)
+	}
+}
+
+// A directory that is too large for a batch is compared in parts: what else changes is there meanwhile, and counts when the directory is there too.
+func TestALargeDirectoryIsComparedInParts(t *testing.T) {
+	w := newWorld(t, "stream")
+	w.parts = Parts{Entries: 20, Writes: 5, Bytes: 1 << 20}
+	w.before = func(step string) error {
+		if step == "make temporary" {
+			time.Sleep(time.Millisecond)
+		}
+		return nil
+	}
+	there := func() int {
+		found, err := filepath.Glob(filepath.Join(w.replica, "large", "[0-9]*"))
+		must(t, err)
+		return len(found)
+	}
+	w.run()
+	w.sh("mkdir ../large; for i in $(seq 300); do echo $i > ../large/$i; done; mv ../large .")
+	eventually(t, func() error {
+		if there() == 0 {
+			return errors.New("nothing of it comes")
+		}
+		return nil
+	})
+	w.sh("echo now > other")
+	eventually(t, func() error { _, err := os.Stat(filepath.Join(w.replica, "other")); return err })
+	if n := there(); n == 300 {
+		t.Errorf("it came when %d files were there", n)
+	}
+	must(t, w.mirror.Settle(t.Context(), []string{"other"}, 1))
+	w.same()
+	if s := w.status("r"); s.State != Complete || s.Pending > 0 || s.Comparison != nil {
+		t.Errorf("%+v", s)
+	}
+	w.sh("rm -r large; mkdir large; echo x > large/x")
+	w.settle()
+}
+
+// A large directory is compared unless a comparison that is waited for comes past all of it anyway.
+func TestWhichLargeDirectoriesAreCompared(t *testing.T) {
+	for _, c := range []struct {
+		under []Comparison // everything, if that is compared, and large directories
+		dir   string
+		want  string
+	}{
+		{nil, "a/b", "a/b"},
+		{[]Comparison{{Directory: ".", Waited: true}}, "a/b", ""},
+		{[]Comparison{{Directory: ".", Waited: true, after: "a"}}, "a/b", ""},
+		{[]Comparison{{Directory: ".", Waited: true, after: "a/b/c"}}, "a/b", "a/b"},
+		{[]Comparison{{Directory: ".", Waited: true, after: "c"}}, "a/b", "a/b"},
+		{[]Comparison{{Directory: "."}}, "a/b", "a/b"}, // in the background
+		{[]Comparison{{Directory: "a", Waited: true, after: "a/a"}, {Directory: "c", Waited: true}}, "a/b", "a c"},
+		{[]Comparison{{Directory: "a", Waited: true, after: "a/b/c"}, {Directory: "c", Waited: true}}, "a/b", "a c a/b"},
+		{[]Comparison{{Directory: "a/b", Waited: true, after: "a/b/c"}, {Directory: "c", Waited: true}}, "a", "c a"},
+	} {
+		r := newReplica(Wanted{}, nil, zerolog.Nop(), time.Now())
+		for _, under := range c.under {
+			if under := (&comparison{Comparison: &under}); under.whole() {
+				r.comparison = under
+			} else {
+				r.large = append(r.large, under)
+			}
+		}
+		r.finish([]string{c.dir}, time.Now())
+		var got []string
+		for _, l := range r.large {
+			got = append(got, l.Directory)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s after %+v: %v", c.dir, c.under, got)
+		}
+	}
+}
+
+// More changes than a queue holds become one directory that is compared in parts.
+func TestAnOverflownQueueIsComparedInParts(t *testing.T) {
+	w := newWorld(t, "stream")
+	w.parts = Parts{Entries: 50, Writes: 20, Bytes: 1 << 20}
+	w.run()
+	w.mirror.replicas[0].queue.Limit = 30
+	for n := range 5 {
+		w.sh(fmt.Sprintf("mkdir -p a/b/c%d; for i in $(seq 100); do echo $i > a/b/c%d/$i; done; rm -f a/b/c*/%d", n, n, n))
+	}
+	w.sh("mv a/b d; rm -r d/c1; ln d/c2/10 d/c0/linked")
+	w.settle()
+}
+
+// A directory that goes while it is compared goes on the replica too, and one that becomes something else.
+func TestALargeDirectoryThatChangesMeanwhile(t *testing.T) {
+	for what, then := range map[string]string{"it goes": "rm -r d", "it becomes a file": "rm -r d; echo x > d", "it moves": "mv d e", "it becomes a link": "mv d e; ln -s e d"} {
+		t.Run(what, func(t *testing.T) {
+			w := newWorld(t, "stream")
+			w.parts = Parts{Entries: 5, Writes: 3, Bytes: 1 << 20}
+			s := w.transport().(*Stream)
+			defer s.Close()
+			must(t, s.Apply(t.Context(), everything))
+			w.sh("mkdir d; for i in $(seq 30); do echo $i > d/$i; done")
+			err := s.Apply(t.Context(), []change.Change{{Kind: change.Rescan, Path: "d"}})
+			if rest := (Unfinished{}); !errors.As(err, &rest) || !slices.Equal(rest.Directories, []string{"d"}) {
+				t.Fatal(err)
+			}
+			c := NewComparison(false)
+			c.Directory = "d"
+			must(t, s.Part(t.Context(), c))
+			w.sh(then)
+			for !c.Done {
+				must(t, s.Part(t.Context(), c))
+			}
+			must(t, s.Apply(t.Context(), []change.Change{{Kind: change.Look, Path: "d"}, {Kind: change.Look, Path: "e"}}))
+			must(t, s.Apply(t.Context(), everything))
+			w.same()
+		})
 	}
 }
 

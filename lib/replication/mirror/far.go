@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -20,6 +21,8 @@ type far struct {
 	foresee func(paths []string) error // asks at once for sums that will be wanted
 	weighs  bool                       // it matters how many files are to go
 	weighed string                     // the directory that was counted last, of this comparison; empty: none
+	limits  Parts
+	large   []string // directories with more in them than one part may have: they are left to comparisons
 }
 
 // gather finds all pairs of changes. An error means that the session is over.
@@ -151,7 +154,7 @@ func (g *far) looks(paths []string) error {
 
 func isDirectory(e *change.Entry) bool { return e != nil && e.Kind == change.Directory }
 
-// scan gathers the pairs of everything below a directory of the share. The directory itself is looked at by the caller.
+// scan gathers the pairs of everything below a directory of the share, if that is not large. The directory itself is looked at by the caller.
 func (g *far) scan(ctx context.Context, dir string) error {
 	e, err := g.share.Lstat(dir)
 	if err != nil {
@@ -160,11 +163,18 @@ func (g *far) scan(ctx context.Context, dir string) error {
 	if err != nil || !isDirectory(e) {
 		return nil
 	}
-	var lost error
-	pairUp(walkShare(ctx, g.share, dir, g.troubles()), listing(g.session, stream.Listing{Directory: dir}, &lost), func(o listed, f stream.Found) {
+	ours, theirs, end, err := g.list(ctx, &Comparison{Directory: dir, names: &stream.Names{}})
+	if err != nil {
+		return err
+	}
+	if end != "" {
+		g.large = append(g.large, dir)
+		return nil
+	}
+	pairUp(slices.Values(ours), slices.Values(theirs), func(o listed, f stream.Found) {
 		g.judge(Pair{Path: o.path, Source: o.entry, Replica: f.Entry}, false)
 	}, g.unknown)
-	return lost
+	return nil
 }
 
 // listing is the replica's side. It ends early when the session does, which lost then tells of: what was concluded from it is void.
@@ -184,17 +194,14 @@ func listing(session *stream.Session, l stream.Listing, lost *error) iter.Seq[st
 
 // walkShare lists everything below a directory in the order of stream.Compare. A directory that is not listed in full is told to problem.
 func walkShare(ctx context.Context, share *tree.Root, dir string, t troubles) iter.Seq[listed] {
-	return func(yield func(listed) bool) {
-		w := walking{ctx: ctx, share: share, names: &stream.Names{}, troubles: t, yield: yield}
-		w.below(dir)
-	}
+	return walkOn(ctx, share, dir, "", &stream.Names{}, t)
 }
 
-// walkOn is walkShare from behind a path.
-func walkOn(ctx context.Context, share *tree.Root, after string, names *stream.Names, t troubles) iter.Seq[listed] {
+// walkOn is walkShare from behind a path; empty: from the beginning.
+func walkOn(ctx context.Context, share *tree.Root, dir, after string, names *stream.Names, t troubles) iter.Seq[listed] {
 	return func(yield func(listed) bool) {
 		w := walking{ctx: ctx, share: share, after: after, names: names, troubles: t, yield: yield}
-		w.below(".")
+		w.below(dir)
 	}
 }
 

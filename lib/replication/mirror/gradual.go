@@ -5,8 +5,11 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"time"
+
+	"hafs/lib/replication/change"
 )
 
 // Pace says how often a replica is compared as a whole, and how fast. It is kept by replicas that are compared in parts; others know Every only.
@@ -25,7 +28,34 @@ type comparison struct {
 }
 
 // comparing says whether a comparison must come to its end before what is applied counts; with r.mu held.
-func (r *replica) comparing() bool { return r.comparison != nil && r.comparison.Waited }
+func (r *replica) comparing() bool {
+	return len(r.large) > 0 || r.comparison != nil && r.comparison.Waited
+}
+
+// like says whether the replica is like the share, but for what waits in its queue; with r.mu held.
+func (r *replica) like() bool { return !r.comparing() && !r.needFull }
+
+// next is the comparison whose next part is to come; nil: none is under way. With r.mu held.
+func (r *replica) next() *comparison {
+	if len(r.large) > 0 {
+		return r.large[0]
+	}
+	return r.comparison
+}
+
+// finish begins comparisons of directories that were too large for a batch, where none that is under way comes past them anyway; with r.mu held.
+func (r *replica) finish(dirs []string, now time.Time) {
+	for _, dir := range dirs {
+		passes := func(c *comparison) bool { return c.passes(dir) }
+		if r.comparison != nil && r.comparison.Waited && passes(r.comparison) || slices.ContainsFunc(r.large, passes) {
+			continue
+		}
+		r.large = slices.DeleteFunc(r.large, func(c *comparison) bool { return change.Within(c.Directory, dir) })
+		c := &comparison{Comparison: NewComparison(false), resume: now}
+		c.Directory, c.Waited = dir, true
+		r.large = append(r.large, c)
+	}
+}
 
 // begin begins the comparison that is due; with r.mu held.
 func (r *replica) begin(now time.Time) {
@@ -40,7 +70,7 @@ func (r *replica) begin(now time.Time) {
 
 // must begins a comparison that everything has to wait for; with r.mu held.
 func (r *replica) must(now time.Time) {
-	r.needFull = false
+	r.needFull, r.large = false, nil
 	r.comparison = &comparison{Comparison: NewComparison(false), resume: now}
 	r.comparison.Waited = true
 }
@@ -62,12 +92,15 @@ const restShare = 4
 // part makes a part of the comparison.
 func (r *replica) part(ctx context.Context, g Gradual) error {
 	r.mu.Lock()
-	c := r.comparison
+	c := r.next()
 	if c == nil { // the batch before began with an error
 		r.mu.Unlock()
 		return nil
 	}
 	position, known := r.position(r.generation, r.taken, r.queue.Len() == 0)
+	if len(r.large) > 1 || !c.whole() && r.comparison != nil && r.comparison.Waited { // others are waited for as well
+		known = false
+	}
 	r.working, r.answeredAt = 1, time.Now()
 	before := *c.Comparison
 	r.mu.Unlock()
@@ -88,11 +121,15 @@ func (r *replica) part(ctx context.Context, g Gradual) error {
 		r.changed()
 		return err
 	}
-	c.progress = Progress{Sums: c.Sums, Entries: c.Entries, Of: r.size.about(), Sent: c.Sent, Began: c.Began}
-	if c.progress.Of == 0 && now.Sub(c.Began) > countAfter {
+	c.progress = Progress{Sums: c.Sums, Entries: c.Entries, Sent: c.Sent, Began: c.Began}
+	if c.whole() {
+		c.progress.Of = r.size.about()
+	}
+	if c.whole() && c.progress.Of == 0 && now.Sub(c.Began) > countAfter {
 		r.size.count()
 	}
 	switch {
+	case !c.whole():
 	case c.Waited:
 		c.resume = now.Add(transfer(c.Sent-before.Sent, r.pace.FillBandwidth))
 	default:
@@ -107,12 +144,16 @@ func (r *replica) part(ctx context.Context, g Gradual) error {
 		return nil
 	}
 	r.ended(c, now)
-	r.arrived(!r.needFull) // its session may have ended meanwhile
+	r.arrived(r.like()) // its session may have ended meanwhile
 	return nil
 }
 
 // ended notes a comparison that came to its end; with r.mu held.
 func (r *replica) ended(c *comparison, now time.Time) {
+	r.large = slices.DeleteFunc(r.large, func(l *comparison) bool { return l == c })
+	if !c.whole() {
+		return
+	}
 	if r.comparison == c {
 		r.comparison = nil
 	}

@@ -67,7 +67,7 @@ type Mirror struct {
 	dirty      chan struct{}
 	advanced   chan struct{} // closed when a replica may have come further
 	gone       chan error
-	numbers    numbers
+	numbering  numbering
 	seen       *names // of all replicas
 	ctx        context.Context
 }

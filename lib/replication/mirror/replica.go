@@ -32,16 +32,17 @@ type replica struct {
 	wake       chan struct{}
 	owed       []string // barriers that passed in failed attempts, or before a comparison that must come first
 	status     ReplicaStatus
-	generation uint64      // in which everything is to be compared
-	needFull   bool        // everything is to be compared, or where the replica may differ if that is known
-	fullAfter  time.Time   // needFull does not hurry until then
-	unsaid     bool        // the replica has not heard yet that its position is one of this generation, or of a whole share
-	taken      uint64      // every change up to this one was applied
-	comparison *comparison // under way, of a Gradual transport
-	nextFull   time.Time   // when everything is compared anyway
-	nextScrub  time.Time   // when contents are
-	working    int         // changes being applied
-	retells    int         // how often the position is to be told again
+	generation uint64        // in which everything is to be compared
+	needFull   bool          // everything is to be compared, or where the replica may differ if that is known
+	fullAfter  time.Time     // needFull does not hurry until then
+	unsaid     bool          // the replica has not heard yet that its position is one of this generation, or of a whole share
+	taken      uint64        // every change up to this one was applied
+	comparison *comparison   // of everything that is under way, of a Gradual transport
+	large      []*comparison // of directories that are under way, or to come, and are waited for
+	nextFull   time.Time     // when everything is compared anyway
+	nextScrub  time.Time     // when contents are
+	working    int           // changes being applied
+	retells    int           // how often the position is to be told again
 	retellAt   time.Time
 	gaveUp     error
 	answered   int64
@@ -227,8 +228,8 @@ func (r *replica) idle(now time.Time) time.Duration {
 
 // idleFor is how long there is nothing to compare; with r.mu held.
 func (r *replica) idleFor(now time.Time) time.Duration {
-	if r.comparison != nil {
-		return r.comparison.resume.Sub(now)
+	if c := r.next(); c != nil {
+		return c.resume.Sub(now)
 	}
 	next := r.nextFull
 	if !r.nextScrub.IsZero() && r.nextScrub.Before(next) {
@@ -264,7 +265,8 @@ func (r *replica) work(ctx context.Context) error {
 		r.unsaid = true
 	}
 	queued := r.queue.Len() > 0 || met != nil || r.needFull || r.unsaid || r.retries(now) > 0
-	due := r.comparison != nil && !now.Before(r.comparison.resume)
+	c := r.next()
+	due := c != nil && !now.Before(c.resume)
 	r.mu.Unlock()
 	if queued {
 		if err := r.batch(ctx, met); err != nil {
@@ -316,8 +318,13 @@ func (r *replica) batch(ctx context.Context, met []change.Change) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	var rest Unfinished
+	if errors.As(err, &rest) {
+		err = nil
+	}
 	r.mu.Lock()
 	r.working = 0
+	r.finish(rest.Directories, time.Now())
 	for _, b := range barriers(changes) {
 		r.owed = append(r.owed, b.Path)
 	}
@@ -332,13 +339,13 @@ func (r *replica) batch(ctx context.Context, met []change.Change) error {
 	if full {
 		r.status.Checked = time.Now()
 	}
-	r.arrived(full || met != nil && !r.needFull) // a session that ended meanwhile is to be met anew
+	r.arrived(full || met != nil && r.like()) // a session that ended meanwhile is to be met anew
 	return nil
 }
 
 // again begins anew with everything after an error; with r.mu held.
 func (r *replica) again(err error) {
-	r.needFull, r.comparison = true, nil
+	r.needFull, r.comparison, r.large = true, nil, nil
 	if !errors.Is(err, ErrVanished) { // that only says that the share is busy
 		r.failed(err)
 	}
@@ -347,7 +354,7 @@ func (r *replica) again(err error) {
 // arrived notes what the replica has now, and whether it is like the share as a whole. It gives r.mu back.
 func (r *replica) arrived(full bool) {
 	var passed []string
-	if !r.comparing() && !r.needFull { // the session in which everything was compared may have ended before this one began
+	if r.like() { // the session in which everything was compared may have ended before this one began
 		r.status.Number = r.taken
 		if l := r.lacking(); l == nil || !l.untaken() {
 			passed, r.owed = r.owed, nil
@@ -393,77 +400,4 @@ func barriers(changes []change.Change) []change.Change {
 		}
 	}
 	return found
-}
-
-// stallAfter is how long a replica may not answer before that is said.
-const stallAfter = 2 * time.Second
-
-// snapshot is the status as of now.
-func (r *replica) snapshot(now time.Time) ReplicaStatus {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := r.status
-	s.Counts = r.stands() != Unfilled
-	s.Pending = r.queue.Len() + r.working
-	if r.needFull || r.comparing() {
-		s.Pending++
-	}
-	if r.comparison != nil {
-		s.Comparison = r.comparison.shown(now)
-	}
-	if h, is := r.transport.(interface{ Held() int }); is {
-		s.Held = h.Held()
-	}
-	if l := r.lacking(); l != nil {
-		s.Lacks = shownLacks(l.list())
-	}
-	if p, counts := r.transport.(interface{ Progress() int64 }); counts && r.working > 0 {
-		if moved := p.Progress(); moved != r.answered {
-			r.answered, r.answeredAt = moved, now
-		}
-		if quiet := now.Sub(r.answeredAt); quiet > stallAfter {
-			s.Stalled = int(quiet / time.Second)
-		}
-	}
-	return s
-}
-
-// has says whether a complete replica has everything up to a number.
-func (r *replica) has(number uint64) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.status.State == Complete && r.status.Number >= number
-}
-
-// tried says whether a change up to a number was dealt with, whatever became of it.
-func (r *replica) tried(number uint64) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.taken >= number
-}
-
-// standing says whether this replica could take the share over. Those that cannot say so themselves are taken for whole.
-func (r *replica) standing() Standing {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.stands()
-}
-
-// stands is standing with r.mu held.
-func (r *replica) stands() Standing {
-	g, gradual := r.transport.(Gradual)
-	if !gradual || r.status.State == Complete {
-		return Whole
-	}
-	return g.Standing()
-}
-
-// finished says whether nothing waits, or why nothing more will happen.
-func (r *replica) finished() (bool, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.gaveUp != nil {
-		return true, r.gaveUp
-	}
-	return !r.needFull && !r.comparing() && r.queue.Len() == 0 && r.working == 0 && r.status.State != Broken, nil
 }

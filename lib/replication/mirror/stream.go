@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +63,7 @@ func (s *Stream) Progress() int64 { return s.moved.Load() }
 
 func (s *Stream) progress() { s.moved.Add(1) }
 
-// LeadsTo tells which position the next Apply leads to; see Numbered.
+// LeadsTo tells which position the next Apply or Part leads to; see Gradual.
 func (s *Stream) LeadsTo(p change.Position) {
 	s.busy.Lock()
 	defer s.busy.Unlock()
@@ -77,7 +78,7 @@ func (s *Stream) Apply(ctx context.Context, changes []change.Change) error {
 			return s.apply(ctx, changes)
 		}
 		position := s.position
-		if err := s.apply(ctx, withoutAll(changes)); err != nil {
+		if err := s.apply(ctx, withoutAll(changes)); err != nil && !errors.As(err, new(Unfinished)) {
 			return err
 		}
 		c := NewComparison(false)
@@ -117,14 +118,21 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 	}
 	waited := changes // also for what a further round brings
 	rounds := 0
+	var large []string
 	for {
 		g := s.gathering()
-		g.looked = lookedAt(changes)
 		if err := g.gather(ctx, changes); err != nil {
 			return err
 		}
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		g.looked = lookedAt(changes, g.large)
+		if large = append(large, g.large...); len(large) > 0 {
+			position = nil
+			if s.lacks != nil { // the comparison that follows tells it
+				s.lacks.positioned(true)
+			}
 		}
 		_, err := s.make(ctx, g, waited, position)
 		if again := (vanishedName{}); errors.As(err, &again) && rounds < maxRounds {
@@ -132,10 +140,15 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 			changes = again.looks()
 			continue
 		}
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
+		case len(g.problems) > 0:
+			return g.err()
+		case len(large) > 0:
+			return Unfinished{large}
 		}
-		return g.err()
+		return nil
 	}
 }
 
@@ -164,7 +177,7 @@ func (s *Stream) gathering() *far {
 	if s.lacks != nil && s.session.Names() {
 		g.lacking, g.kept = map[string]failure{}, map[string]bool{}
 	}
-	return &far{session: s.session, gathering: g, foresee: s.foresee, weighs: s.Deletes.counts()}
+	return &far{session: s.session, gathering: g, foresee: s.foresee, weighs: s.Deletes.counts(), limits: cmp.Or(s.Parts, defaultParts)}
 }
 
 // make makes the replica like the share at the pairs, and has the position noted if all of it succeeds. It returns how many bytes of content

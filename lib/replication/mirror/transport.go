@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"hafs/lib/replication/change"
@@ -41,7 +42,15 @@ func withoutAll(changes []change.Change) []change.Change {
 	return slices.DeleteFunc(slices.Clone(changes), func(c change.Change) bool { return c.Kind == change.Rescan && c.Path == "." })
 }
 
-// Gradual is a Transport that compares everything in parts, and whose replica keeps the position it has come to. Changes may be applied before and
+// Unfinished is the error of an Apply that did all it was asked for, but that some directories have more in them than others should wait for. A Comparison of
+// each is to follow.
+type Unfinished struct{ Directories []string }
+
+func (u Unfinished) Error() string {
+	return fmt.Sprintf("%d directories are to be compared in parts, the first is %s", len(u.Directories), u.Directories[0])
+}
+
+// Gradual is a Transport that compares what is large in parts, and whose replica keeps the position it has come to. Changes may be applied before and
 // between the parts.
 type Gradual interface {
 	Transport
