@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -54,6 +53,9 @@ func (g Gate) Enter(line string) error {
 	}
 	if err := CheckMarker(r.DataDirectory, r.Cluster); err != nil {
 		return exitcode.With(exitcode.Refused, err)
+	}
+	if n := g.crowd(); n >= maxSessions {
+		return exitcode.With(exitcode.Refused, fmt.Errorf("%s has %d sessions with %s already", g.From, n, g.Settings.Name))
 	}
 	if err := g.note(order); err != nil {
 		return fmt.Errorf("note session: %w", err)
@@ -103,34 +105,6 @@ func (g Gate) standing() Standing {
 // SessionSocket is where hafs-mirror takes sessions of the share's clients, and of the server that feeds this one's copy by a stream. A session is its
 // Session as a line, with two descriptors.
 const SessionSocket = "sessions.sock"
-
-// Session says whose session something is. Its file in /run/hafs/sessions is named after the process.
-type Session struct {
-	Kind       Kind   `json:"kind"`
-	From       string `json:"from"`
-	Generation uint64 `json:"generation"`
-}
-
-// note leaves word of this session, so that it can be ended when a newer generation no longer allows it. The process id stays the
-// same when this program becomes the server.
-func (g Gate) note(o Order) error {
-	text, err := json.Marshal(g.session(o))
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(g.noted()), 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(g.noted(), text, 0o600)
-}
-
-func (g Gate) session(o Order) Session {
-	return Session{Kind: o.Kind, From: g.From, Generation: o.Generation}
-}
-
-func (g Gate) noted() string {
-	return filepath.Join(g.Settings.Run("sessions"), strconv.Itoa(os.Getpid()))
-}
 
 // handOver gives the session's descriptors to a daemon and stays until it is done with them: when this process ends, sshd ends
 // the session. The other way round the daemon must end the session when its connection to this process does: that is how hafs-role ends

@@ -8,8 +8,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/pkg/sftp"
 )
@@ -221,5 +223,32 @@ func TestHostileMemberIsNobodyElse(t *testing.T) {
 	var noted Session
 	if err := errors.Join(err, json.Unmarshal(text, &noted)); err != nil || noted.From != "L1" || d.greeting.From != "L1" {
 		t.Errorf("%+v %+v %v", noted, d.greeting, err)
+	}
+}
+
+// A member that opens sessions without an end is turned away, and nobody else.
+func TestHostileMemberTakesNoRoomFromOthers(t *testing.T) {
+	d := newDoor(t)
+	var open []door
+	for range maxSessions {
+		d.knock("L1", "replica 7 stream")
+		d.receive()
+		open = append(open, *d)
+	}
+	d.knock("L1", "replica 7 stream")
+	timer := time.AfterFunc(10*time.Second, func() { _ = d.cmd.Process.Kill() })
+	if err := d.cmd.Wait(); err == nil || !strings.Contains(d.complaint.String(), "L1 has 32 sessions with W3 already") {
+		t.Errorf("%v %s", err, &d.complaint)
+	}
+	timer.Stop()
+	runtime.KeepAlive(open)
+	d.knock("M3", "compare 7 rsync --server -nlogDtpre.iLsfxCIvu . "+d.share+"/")
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(d.note()); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("another member is not let in: %s", &d.complaint)
+		}
 	}
 }

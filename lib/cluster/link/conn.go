@@ -110,13 +110,19 @@ func (c *caller) send(q Request) error {
 	return err
 }
 
+// questionsAtOnce is how many questions of one stream are answered at a time: so many that hafs-promote asks at once in the largest cluster, and not so many that a peer
+// which takes no answers fills our memory.
+const questionsAtOnce = 256
+
 // serve answers the questions of one stream until it ends. Each is answered as soon as it can be, not in order.
 func serve(s io.ReadWriter, answer func(Request) Reply) error {
 	decoder := json.NewDecoder(stream{s})
 	var writer sync.Mutex
 	var running sync.WaitGroup
 	defer running.Wait()
+	room := make(chan struct{}, questionsAtOnce)
 	for {
+		room <- struct{}{}
 		var q Request
 		if err := decoder.Decode(&q); err != nil {
 			if errors.Is(err, io.EOF) {
@@ -125,6 +131,7 @@ func serve(s io.ReadWriter, answer func(Request) Reply) error {
 			return err
 		}
 		running.Go(func() {
+			defer func() { <-room }()
 			r := answer(q)
 			r.ID = q.ID
 			line, err := json.Marshal(r)

@@ -358,6 +358,29 @@ func TestMessageWithoutEndIsRefused(t *testing.T) {
 	near.Close()
 }
 
+// A peer that asks and asks and takes no answer fills its own stream and not our memory.
+func TestQuestionsWithoutEndAreLeftUnread(t *testing.T) {
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	go func() { _ = serve(far, func(Request) Reply { return Reply{} }) }()
+	asked := 0
+	for {
+		if err := near.SetWriteDeadline(time.Now().Add(500 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := near.Write([]byte(`{"kind":"beat"}` + "\n")); err != nil {
+			break
+		}
+		if asked++; asked > 100*questionsAtOnce {
+			t.Fatal("all are taken")
+		}
+	}
+	if asked < questionsAtOnce {
+		t.Errorf("%d questions were taken", asked)
+	}
+}
+
 func TestReportIsDueAgainWhileNothingChanges(t *testing.T) {
 	start := time.Unix(1000, 0)
 	due := map[string]time.Time{"back": start}

@@ -37,6 +37,7 @@ func TestMutationsAreCaught(t *testing.T) {
 		{ForgetTimes, "I1", 917, Options{Servers: 3}},
 		{SilentIsWhole, "I3", 65, Options{Tardy: true}},
 		{FewAreEnough, "I3", 130, Options{Tardy: true}},
+		{MovedUpIsSure, "I3", 229, Options{Tardy: true, Servers: 7}},
 		{MeetBlindly, "I4", 51, Options{}},
 		{MeetAnyway, "I4", 404, Options{}},
 		{CommonIsNewest, "I4", 92, Options{Tardy: true}},
