@@ -111,7 +111,7 @@ func (s *session) statvfs(a *arguments) (byte, []byte, error) {
 		return 0, nil, err
 	}
 	defer unix.Close(fd)
-	return roomBehind(fd)
+	return s.roomBehind(fd)
 }
 
 func (s *session) fstatvfs(a *arguments) (byte, []byte, error) {
@@ -122,14 +122,19 @@ func (s *session) fstatvfs(a *arguments) (byte, []byte, error) {
 	case !known:
 		return 0, nil, unix.EBADF
 	}
-	return roomBehind(descriptor(h.file))
+	return s.roomBehind(descriptor(h.file))
 }
 
-// roomBehind is the answer of statvfs(3), of which SFTP knows two flags.
-func roomBehind(fd int) (byte, []byte, error) {
+// roomBehind is the answer of statvfs(3), of which SFTP knows two flags. As a quota does, a bound takes from what is available, and not from what is free.
+func (s *session) roomBehind(fd int) (byte, []byte, error) {
 	var st unix.Statfs_t
 	if err := unix.Fstatfs(fd, &st); err != nil {
 		return 0, nil, err
+	}
+	if s.Room != nil {
+		if bytes, known := s.Room(); known && st.Frsize > 0 {
+			st.Bavail = min(st.Bavail, bytes/uint64(st.Frsize))
+		}
 	}
 	id := uint64(uint32(st.Fsid.Val[0])) | uint64(uint32(st.Fsid.Val[1]))<<32
 	flags := uint64(st.Flags) & (unix.ST_RDONLY | unix.ST_NOSUID)

@@ -33,6 +33,8 @@ const (
 type Server struct {
 	// Failed hears the error of a request before it is answered. An error of its own ends the session, and the request is not answered. It may be nil.
 	Failed func(error) error
+	// Room is how many bytes may be written at most, whatever this file system has room for; false: that is not known. It may be nil.
+	Room func() (bytes uint64, known bool)
 }
 
 // session is one client's.

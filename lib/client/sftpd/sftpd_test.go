@@ -184,6 +184,23 @@ func TestOneClientHasSoManyHandles(t *testing.T) {
 	}
 }
 
+// df shows what copies can take, if that is less than there is room for here.
+func TestNoMoreIsAvailableThanMayBeWritten(t *testing.T) {
+	w := start(t)
+	here, err := w.client.StatVFS(w.share)
+	must(t, err)
+	w.left = 5 << 20
+	bounded, err := w.client.StatVFS(w.share)
+	must(t, err)
+	if got := bounded.Bavail * bounded.Frsize; got != w.left || bounded.Blocks != here.Blocks {
+		t.Errorf("%d bytes of %d blocks", got, bounded.Blocks)
+	}
+	w.left = 1 << 62
+	if unbounded, err := w.client.StatVFS(w.share); err != nil || unbounded.Bavail > unbounded.Bfree {
+		t.Errorf("%+v %v", unbounded, err)
+	}
+}
+
 func TestAFileThatGrowsByAppending(t *testing.T) {
 	w := start(t)
 	must(t, os.WriteFile(w.path("log"), []byte("a"), 0o600))

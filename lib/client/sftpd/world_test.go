@@ -22,6 +22,7 @@ type world struct {
 	client   *sftp.Client
 	raw      net.Conn // a session of its own, for requests that no client makes
 	requests uint32
+	left     uint64 // what may be written; 0: that is not known
 }
 
 func start(t *testing.T) *world {
@@ -41,10 +42,12 @@ func start(t *testing.T) *world {
 	return w
 }
 
+func (w *world) room() (uint64, bool) { return w.left, w.left > 0 }
+
 func (w *world) connect() net.Conn {
 	near, far := net.Pipe()
 	done := make(chan error, 1)
-	go func() { done <- Server{}.Serve(context.Background(), w.share, far, far); far.Close() }()
+	go func() { done <- Server{Room: w.room}.Serve(context.Background(), w.share, far, far); far.Close() }()
 	w.t.Cleanup(func() {
 		near.Close()
 		if err := <-done; err != nil {

@@ -63,6 +63,9 @@ type Facts struct {
 	Fit        bool   `json:"fit,omitempty"`     // failed in the record, and ready to be taken back
 	Voted      uint64 `json:"voted,omitempty"`   // has voted for this later generation: the answer counts for no lease of an earlier one
 	Version    string `json:"version,omitempty"` // of its release; empty: one that does not say it yet
+	// FreeBytes and SizeBytes are of the share's file system; no size: it is not known.
+	FreeBytes uint64 `json:"free_bytes,omitempty"`
+	SizeBytes uint64 `json:"size_bytes,omitempty"`
 	// Examination is how long after it heard the question this server does not help to replace FS; 0: its release is older than that it is said.
 	Examination time.Duration `json:"examination_ns,omitempty"`
 }

@@ -37,6 +37,7 @@ type Reception struct {
 	replica  stream.Receiver
 	door     share.Door
 	disk     *soundness
+	room     *room
 	log      zerolog.Logger
 	noting   sync.Mutex
 	noted    *change.Position
@@ -46,6 +47,7 @@ type Reception struct {
 func New(settings config.Settings, latest *record.Latest, m *mirror.Mirror, directory string, log zerolog.Logger) *Reception {
 	r := &Reception{settings: settings, record: latest.Record, mirror: m, log: log}
 	r.disk = &soundness{directory: directory, unfit: m.Unfit}
+	r.room = &room{settings: settings, record: r.record}
 	_ = os.Remove(settings.Run("draining")) // of one that was killed
 	if settings.TrashRetention > 0 {
 		_ = os.MkdirAll(settings.State("trash"), 0o700)

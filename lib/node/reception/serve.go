@@ -64,7 +64,7 @@ func (r *Reception) share(ctx context.Context, s gate.Session, client io.ReadWri
 	answers, answered := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := sftpd.Server{Failed: r.disk.failed}.Serve(ctx, directory, asked, answered)
+		err := sftpd.Server{Failed: r.disk.failed, Room: r.room.left}.Serve(ctx, directory, asked, answered)
 		answered.CloseWithError(err) // what ends the server ends the session; nil: io.EOF
 		asked.CloseWithError(io.ErrClosedPipe)
 		done <- err

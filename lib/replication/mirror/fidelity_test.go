@@ -162,6 +162,7 @@ func TestSpecialFilesAreNamed(t *testing.T) {
 
 // A file that grows without end holds up nothing, and what is copied of it is whole.
 func TestFileThatGrowsWithoutEnd(t *testing.T) {
+	t.Parallel()
 	worlds(t, func(t *testing.T, w *world) {
 		f, err := os.Create(w.path("growing"))
 		must(t, err)
