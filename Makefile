@@ -78,6 +78,9 @@ soak: EXAMINATION := 500ms
 soak: lab-up ## nothing fails for FOR=30m with an examination time of half a second: nobody may be called lost
 	$(SUDO) $(LAB) soak --for $(FOR)
 
+torture: lab-up ## servers fail and come back for FOR=30m while a client works; SEED=7 chooses others
+	$(SUDO) $(LAB) torture --for $(FOR) $(if $(SEED),--seed $(SEED))
+
 BENCH_LAB := $(CURDIR)/build/bench-lab
 bench-up: tools dist ## start nine more guests, which have the peers' packages, and deploy them
 	$(SUDO) env ANSIBLE_CONFIG=$(ANSIBLE_CONFIG) ansible-playbook -e @inventory/bench.yml playbooks/guests.yml
@@ -94,4 +97,4 @@ SEED ?=
 sim: ## whole clusters in virtual time: make sim SEEDS=10000, or SEED=7 to be told one
 	go test ./lib/cluster/sim -run TestSeeds -count=1 -timeout=60m $(if $(SEED),-seed $(SEED) -v,-seeds $(SEEDS) -v)
 
-.PHONY: help build dist tools check sim lint lab-up lab-down guest-up demo test soak bench-up bench bench-down
+.PHONY: help build dist tools check sim lint lab-up lab-down guest-up demo test soak torture bench-up bench bench-down

@@ -45,6 +45,7 @@ type commands struct {
 	Move    moveCommand    `cmd:"" help:"Move the file sharing server's role while a client works; fail when an operation fails or a file is lost."`
 	Divide  divideCommand  `cmd:"" help:"Cut the network and heal it while clients work on both sides; fail when anything acknowledged is lost."`
 	Soak    soakCommand    `cmd:"" help:"Nothing fails: clients work for a long time, and no server may take another for dead."`
+	Torture tortureCommand `cmd:"" help:"One failure and return after the other, for a long time; fail when an operation fails, a file is lost or what is whole is called wrong."`
 	Demo    demoCommand    `cmd:"" help:"The paper's experiment: M2, W3 and L1 fail in turn; report, table and pictures."`
 	Report  reportCommand  `cmd:"" help:"Print the table of a report again."`
 
