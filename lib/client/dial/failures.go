@@ -5,12 +5,16 @@ import (
 	"maps"
 	"sync"
 	"time"
+
+	"hafs/lib/host/problem"
 )
 
 // Failure is a connection that should be there and is not.
 type Failure struct {
 	Since time.Time `json:"since"`
 	Error string    `json:"error"` // of the last attempt
+	// ProblemID is the error's; empty: it has none, or the keeper is of an older release.
+	ProblemID problem.ID `json:"problem_id,omitempty"`
 }
 
 // failures are those of the connections that are kept, by server.
@@ -33,7 +37,7 @@ func (f *failures) note(name string, err error) {
 		if !failed {
 			before.Since = time.Now()
 		}
-		before.Error = err.Error()
+		before.Error, before.ProblemID = err.Error(), problem.Of(err)
 		if f.now == nil {
 			f.now = map[string]Failure{}
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"hafs/lib/host/problem"
 	"hafs/lib/host/system"
 )
 
@@ -18,7 +19,7 @@ type Store struct {
 }
 
 // ErrDamaged means that a vote cannot be read: it may have been for the next generation, so a server that has it does not vote.
-var ErrDamaged = errors.New("damaged: this server does not vote")
+var ErrDamaged = problem.As(problem.DamagedVote, errors.New("damaged: this server does not vote"))
 
 // Load is the vote for a generation. A server that has not voted on it yet has an empty one; a vote that cannot be read is an error,
 // and such a server must not vote: it may have forgotten a promise.

@@ -16,6 +16,7 @@ import (
 	"hafs/lib/host/config"
 	"hafs/lib/host/confine"
 	"hafs/lib/host/exitcode"
+	"hafs/lib/host/problem"
 	"hafs/lib/host/socket"
 )
 
@@ -132,7 +133,7 @@ func (g Gate) handOver(file, daemon string, hello Session) error {
 const Marker = ".hafs-share"
 
 // ErrNoMarker means that a directory holds no share: its file system is not mounted, or it was never deployed.
-var ErrNoMarker = errors.New("no share here")
+var ErrNoMarker = problem.As(problem.UnmountedShare, errors.New("no share here"))
 
 // CheckMarker says whether a directory holds the share of a cluster.
 func CheckMarker(directory, cluster string) error {

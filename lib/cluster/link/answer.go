@@ -13,6 +13,7 @@ import (
 	"hafs/lib/cluster/agree"
 	"hafs/lib/cluster/record"
 	"hafs/lib/cluster/repair"
+	"hafs/lib/host/problem"
 	"hafs/lib/host/socket"
 )
 
@@ -77,7 +78,7 @@ func (d *Daemon) relay(ctx context.Context, q Request) Reply {
 	defer cancel()
 	r, err := d.ask(ctx, q.To, q)
 	if err != nil && r.Error == "" {
-		r.Error = err.Error()
+		r.Error, r.ProblemID = err.Error(), problem.Of(err)
 	}
 	return r
 }
@@ -156,12 +157,13 @@ func (d *Daemon) hear(from string, now time.Time) {
 
 func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
 	f := Facts{Cluster: have.Cluster, Generation: have.Generation, Version: d.Version, Examination: d.Settings.ExaminationTime}
-	f.Healthy, f.Problem = d.health()
-	if f.Problem == "" {
+	healthy, p := d.health()
+	if p.Text == "" {
 		d.mu.Lock()
-		f.Problem = d.voteDamage
+		p = d.voteDamage
 		d.mu.Unlock()
 	}
+	f.Healthy, f.Problem, f.ProblemID, f.ProblemPart = healthy, p.Text, p.ID, p.Part
 	if voted > have.Generation {
 		f.Voted = voted
 	}

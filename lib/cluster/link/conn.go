@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"hafs/lib/host/problem"
 )
 
 // maxLine bounds one message. A record of 100 servers takes 16 KiB.
@@ -88,7 +90,7 @@ func (c *caller) call(ctx context.Context, q Request) (Reply, error) {
 			return Reply{}, c.broken()
 		}
 		if r.Error != "" {
-			return r, errors.New(r.Error)
+			return r, problem.As(r.ProblemID, errors.New(r.Error))
 		}
 		return r, nil
 	case <-ctx.Done():

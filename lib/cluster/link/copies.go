@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hafs/lib/cluster/record"
+	"hafs/lib/host/problem"
 )
 
 // copiesEvery is how often the file sharing server looks whether one of its replicas is behind.
@@ -19,13 +20,13 @@ func (d *Daemon) followCopies(ctx context.Context) {
 		fs := d.record.Role(d.Settings.Name) == record.RoleFS
 		d.mu.Unlock()
 		var b Behind
-		var problem string
+		var unfit problem.Problem
 		if fs {
-			b, problem = readCopies(d.Settings.Run("mirror.json"), time.Now())
+			b, unfit = readCopies(d.Settings.Run("mirror.json"), time.Now())
 		}
 		d.mu.Lock()
 		before := d.behind
-		d.behind, d.unfit = b, problem
+		d.behind, d.unfit = b, unfit
 		d.mu.Unlock()
 		if b.Name != before.Name || b.Name != "" {
 			d.nudge()
@@ -37,11 +38,13 @@ func (d *Daemon) followCopies(ctx context.Context) {
 // copiesFresh is how old what hafs-mirror says may be; it says so every 2 s.
 const copiesFresh = 10 * time.Second
 
-func readCopies(path string, now time.Time) (b Behind, problem string) {
+func readCopies(path string, now time.Time) (b Behind, unfit problem.Problem) {
 	var status struct {
-		Generation uint64    `json:"generation"`
-		Updated    time.Time `json:"updated"`
-		Problem    string    `json:"problem"`
+		Generation uint64     `json:"generation"`
+		Updated    time.Time  `json:"updated"`
+		Share      string     `json:"share"`
+		Problem    string     `json:"problem"`
+		ProblemID  problem.ID `json:"problem_id"`
 		Behind     *struct {
 			Name  string    `json:"name"`
 			Since time.Time `json:"since"`
@@ -49,15 +52,15 @@ func readCopies(path string, now time.Time) (b Behind, problem string) {
 	}
 	text, err := os.ReadFile(path)
 	if err != nil || json.Unmarshal(text, &status) != nil {
-		return Behind{}, ""
+		return Behind{}, unfit
 	}
 	if now.Sub(status.Updated) < copiesFresh {
-		problem = status.Problem
+		unfit = problem.Problem{ID: status.ProblemID, Part: status.Share, Text: status.Problem}
 	}
 	if status.Behind != nil {
 		b = Behind{status.Generation, status.Behind.Name, status.Behind.Since}
 	}
-	return b, problem
+	return b, unfit
 }
 
 // unable are the replicas to be reported because they are behind; with d.mu held.

@@ -18,6 +18,7 @@ import (
 	"hafs/lib/cluster/record"
 	"hafs/lib/host/config"
 	"hafs/lib/host/disk"
+	"hafs/lib/host/problem"
 	"hafs/lib/host/session"
 	"hafs/lib/host/socket"
 	"hafs/lib/host/system"
@@ -37,7 +38,7 @@ type Daemon struct {
 	store record.Store
 	votes agree.Store
 	// voteDamage is why the vote on disk cannot be read; empty when it can.
-	voteDamage string
+	voteDamage problem.Problem
 	canaries   []*canary // of the share's file system and of the state's
 	serving    *serving
 	iface      foundInterface
@@ -60,7 +61,7 @@ type Daemon struct {
 	says      map[string]time.Duration // the examination time each server said last; 0: it says none
 	probeDue  time.Time                // when hafs-probe may be started again
 	behind    Behind                   // on FS: the replica that does not take what others take
-	unfit     string                   // on FS: why the share takes no changes, by what its clients meet
+	unfit     problem.Problem          // on FS: why the share takes no changes, by what its clients meet
 }
 
 type peerLink struct {

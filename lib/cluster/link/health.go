@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"hafs/lib/host/disk"
+	"hafs/lib/host/problem"
 )
 
 // Details are all a server knows of itself, for hafs-status.
@@ -42,7 +43,7 @@ type canary struct {
 
 	mu      sync.Mutex
 	worked  time.Time
-	problem string
+	problem problem.Problem
 	failed  bool // the last answer was grave
 }
 
@@ -59,9 +60,9 @@ func (c *canary) run(ctx context.Context) {
 func (c *canary) hear(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.failed, c.problem = err != nil && c.grave(err), ""
+	c.failed, c.problem = err != nil && c.grave(err), problem.Problem{}
 	if err != nil {
-		c.problem = fmt.Sprintf("write to %s: %v", c.directory, err)
+		c.problem = problem.Problem{ID: disk.Problem(err), Part: c.directory, Text: fmt.Sprintf("write to %s: %v", c.directory, err)}
 	}
 	if err == nil || !c.failed && answersAtLeast(err) {
 		c.worked = time.Now()
@@ -82,37 +83,41 @@ func isOneOf(err error, numbers ...syscall.Errno) bool {
 	return slices.ContainsFunc(numbers, func(n syscall.Errno) bool { return errors.Is(err, n) })
 }
 
-func (c *canary) state() (healthy bool, problem string) {
+func (c *canary) state() (healthy bool, p problem.Problem) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if age := time.Since(c.worked); age > canaryPatience && !c.failed {
-		return false, fmt.Sprintf("no write to %s has succeeded for %s", c.directory, age.Round(time.Second))
+		id := c.problem.ID
+		if id == "" {
+			id = problem.Frozen
+		}
+		return false, problem.Problem{ID: id, Part: c.directory, Text: fmt.Sprintf("no write to %s has succeeded for %s", c.directory, age.Round(time.Second))}
 	}
 	return !c.failed, c.problem
 }
 
 // health says whether this server's file systems work, by its own look and by what clients of the share meet, and if not, why.
-func (d *Daemon) health() (healthy bool, problem string) {
+func (d *Daemon) health() (healthy bool, p problem.Problem) {
 	d.mu.Lock()
 	unfit := d.unfit
 	d.mu.Unlock()
-	if unfit != "" {
+	if unfit.Text != "" {
 		return false, unfit
 	}
 	return health(d.canaries)
 }
 
 // health says whether all file systems this server needs work, and of the first that does not, or might not, why.
-func health(canaries []*canary) (healthy bool, problem string) {
+func health(canaries []*canary) (healthy bool, p problem.Problem) {
 	healthy = true
 	for _, c := range canaries {
-		h, p := c.state()
-		if healthy && !h || problem == "" {
-			problem = p
+		h, its := c.state()
+		if healthy && !h || p.Text == "" {
+			p = its
 		}
 		healthy = healthy && h
 	}
-	return healthy, problem
+	return healthy, p
 }
 
 func space(directory string) (free, size uint64) {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"hafs/lib/host/disk"
+	"hafs/lib/host/problem"
 )
 
 // What a file system answers decides whether its server is fit: at once, when it stays, or not at all.
@@ -17,17 +18,19 @@ func TestWhatAFileSystemAnswers(t *testing.T) {
 		name         string
 		share, state error
 		atOnce, soon bool // healthy
+		id           problem.ID
+		part         string
 	}{
-		{"all works", nil, nil, true, true},
-		{"the share is read-only", syscall.EROFS, nil, false, false},
-		{"the share fails", syscall.EIO, nil, false, false},
-		{"the share is full", syscall.ENOSPC, nil, true, true},
-		{"the share's quota is used up", syscall.EDQUOT, nil, true, true},
-		{"the share is not there", syscall.ENOENT, nil, true, true},
-		{"no right to the share", syscall.EACCES, nil, true, false},
-		{"the state is read-only", nil, syscall.EROFS, false, false},
-		{"the state is full: no vote can be saved", nil, syscall.ENOSPC, false, false},
-		{"the state is not there", nil, syscall.ENOENT, false, false},
+		{"all works", nil, nil, true, true, "", ""},
+		{"the share is read-only", syscall.EROFS, nil, false, false, problem.ReadOnly, "share"},
+		{"the share fails", syscall.EIO, nil, false, false, problem.Failing, "share"},
+		{"the share is full", syscall.ENOSPC, nil, true, true, problem.Full, "share"},
+		{"the share's quota is used up", syscall.EDQUOT, nil, true, true, problem.Full, "share"},
+		{"the share is not there", syscall.ENOENT, nil, true, true, problem.NoSuchDir, "share"},
+		{"no right to the share", syscall.EACCES, nil, true, false, problem.Refusing, "share"},
+		{"the state is read-only", nil, syscall.EROFS, false, false, problem.ReadOnly, "state"},
+		{"the state is full: no vote can be saved", nil, syscall.ENOSPC, false, false, problem.Full, "state"},
+		{"the state is not there", nil, syscall.ENOENT, false, false, problem.NoSuchDir, "state"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -44,20 +47,20 @@ func TestWhatAFileSystemAnswers(t *testing.T) {
 					k.hear(nil)
 				}
 				answer()
-				healthy, problem := health(canaries)
-				if healthy != c.atOnce || (problem == "") != (c.share == nil && c.state == nil) {
-					t.Errorf("at once: healthy %v, problem %q", healthy, problem)
+				healthy, p := health(canaries)
+				if healthy != c.atOnce || (p.Text == "") != (c.share == nil && c.state == nil) || p.ID != c.id || p.Part != c.part {
+					t.Errorf("at once: healthy %v, problem %v", healthy, p)
 				}
 				time.Sleep(canaryPatience + time.Second)
 				answer()
-				if healthy, problem := health(canaries); healthy != c.soon {
-					t.Errorf("when it stays: healthy %v, problem %q", healthy, problem)
+				if healthy, p := health(canaries); healthy != c.soon || p.ID != c.id || p.Part != c.part {
+					t.Errorf("when it stays: healthy %v, problem %v", healthy, p)
 				}
 				for _, k := range canaries {
 					k.hear(nil)
 				}
-				if healthy, problem := health(canaries); !healthy || problem != "" {
-					t.Errorf("when it works again: healthy %v, problem %q", healthy, problem)
+				if healthy, p := health(canaries); !healthy || p != (problem.Problem{}) {
+					t.Errorf("when it works again: healthy %v, problem %v", healthy, p)
 				}
 			})
 		})
@@ -69,8 +72,9 @@ func TestADiskThatDoesNotAnswer(t *testing.T) {
 		share, state := &canary{directory: "share", grave: disk.Grave, worked: time.Now()}, &canary{directory: "state", grave: graveForState, worked: time.Now()}
 		time.Sleep(canaryPatience + time.Second)
 		share.hear(nil)
-		if healthy, problem := health([]*canary{share, state}); healthy || problem != "no write to state has succeeded for 9s" {
-			t.Errorf("healthy %v, problem %q", healthy, problem)
+		want := problem.Problem{ID: problem.Frozen, Part: "state", Text: "no write to state has succeeded for 9s"}
+		if healthy, p := health([]*canary{share, state}); healthy || p != want {
+			t.Errorf("healthy %v, problem %v", healthy, p)
 		}
 		state.hear(errors.New("late, but an answer"))
 		state.hear(nil)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hafs/lib/cluster/record"
+	"hafs/lib/host/problem"
 )
 
 // AskPatience bounds how long a server may take to answer a question.
@@ -119,7 +120,7 @@ func (d *Daemon) ask(ctx context.Context, to string, q Request) (Reply, error) {
 			return c.call(ctx, q)
 		}
 		if v := running.snapshot(); v.Verdict == Lost {
-			return Reply{}, fmt.Errorf("%s is lost: %s", to, v.Error)
+			return Reply{}, problem.As(v.ProblemID, fmt.Errorf("%s is lost: %s", to, v.Error))
 		}
 	}
 	stream, err := d.streamTo(s)(ctx)

@@ -10,6 +10,7 @@ import (
 	"hafs/lib/cluster/agree"
 	"hafs/lib/cluster/record"
 	"hafs/lib/cluster/repair"
+	"hafs/lib/host/problem"
 )
 
 // Kind of a question.
@@ -43,13 +44,15 @@ type Request struct {
 
 // Reply is the answer to the request with the same ID.
 type Reply struct {
-	ID      uint64          `json:"id"`
-	Error   string          `json:"error,omitempty"`
-	Facts   *Facts          `json:"facts,omitempty"`
-	Record  *record.Record  `json:"record,omitempty"`
-	Answer  *agree.Answer   `json:"answer,omitempty"`
-	View    map[string]Peer `json:"view,omitempty"`
-	Details *Details        `json:"details,omitempty"`
+	ID    uint64 `json:"id"`
+	Error string `json:"error,omitempty"`
+	// ProblemID is the error's; empty: it has none, or the answer is of an older release.
+	ProblemID problem.ID      `json:"problem_id,omitempty"`
+	Facts     *Facts          `json:"facts,omitempty"`
+	Record    *record.Record  `json:"record,omitempty"`
+	Answer    *agree.Answer   `json:"answer,omitempty"`
+	View      map[string]Peer `json:"view,omitempty"`
+	Details   *Details        `json:"details,omitempty"`
 	// Position of the copy; none when it is not fed by a stream, or was not yet.
 	Position *repair.Position `json:"position,omitempty"`
 }
@@ -60,9 +63,12 @@ type Facts struct {
 	Generation uint64 `json:"generation"`
 	Healthy    bool   `json:"healthy"`           // a write to the share's file system succeeded lately
 	Problem    string `json:"problem,omitempty"` // why it is not healthy
-	Fit        bool   `json:"fit,omitempty"`     // failed in the record, and ready to be taken back
-	Voted      uint64 `json:"voted,omitempty"`   // has voted for this later generation: the answer counts for no lease of an earlier one
-	Version    string `json:"version,omitempty"` // of its release; empty: one that does not say it yet
+	// ProblemID and ProblemPart are the id of the problem and the directory that has it; empty: of an older release.
+	ProblemID   problem.ID `json:"problem_id,omitempty"`
+	ProblemPart string     `json:"problem_part,omitempty"`
+	Fit         bool       `json:"fit,omitempty"`     // failed in the record, and ready to be taken back
+	Voted       uint64     `json:"voted,omitempty"`   // has voted for this later generation: the answer counts for no lease of an earlier one
+	Version     string     `json:"version,omitempty"` // of its release; empty: one that does not say it yet
 	// FreeBytes and SizeBytes are of the share's file system; no size: it is not known.
 	FreeBytes uint64 `json:"free_bytes,omitempty"`
 	SizeBytes uint64 `json:"size_bytes,omitempty"`
@@ -78,4 +84,6 @@ type Peer struct {
 	Heard   time.Duration `json:"heard_ns,omitempty"`   // since that server's own heartbeat came in; 0: never
 	Facts   Facts         `json:"facts"`                // of the last answer
 	Error   string        `json:"last_error,omitempty"` // of the last attempt to reach it
+	// ProblemID is the error's.
+	ProblemID problem.ID `json:"problem_id,omitempty"`
 }

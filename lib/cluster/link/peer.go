@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hafs/lib/cluster/lease"
+	"hafs/lib/host/problem"
 )
 
 // dialer opens the stream of a link.
@@ -261,7 +262,7 @@ func (p *peer) snapshot() Peer {
 		s.Silence = time.Since(p.times.Answered)
 	}
 	if p.err != nil {
-		s.Error = p.err.Error()
+		s.Error, s.ProblemID = p.err.Error(), problem.Of(p.err)
 	}
 	return s
 }

@@ -7,6 +7,7 @@ import (
 
 	"hafs/lib/cluster/agree"
 	"hafs/lib/cluster/record"
+	"hafs/lib/host/problem"
 )
 
 // remember is what a voter must know when this program starts. It may have heard FS a moment before it ended, so it keeps to it as if it had heard it
@@ -30,15 +31,15 @@ func (d *Daemon) noteDamage(err error) {
 	if !errors.Is(err, agree.ErrDamaged) {
 		return
 	}
-	if d.voteDamage == "" {
+	if d.voteDamage.Text == "" {
 		d.Log.Error().Err(err).Msg("this server does not vote until it has failed and is taken back")
 	}
-	d.voteDamage = err.Error()
+	d.voteDamage = problem.Problem{ID: problem.Of(err), Part: d.votes.Path, Text: err.Error()}
 }
 
 // heal discards a damaged vote once this server has failed in the record: members alone vote on the generation to come, so it was not for that one.
 func (d *Daemon) heal(r record.Record) {
-	if d.voteDamage == "" || r.Role(d.Settings.Name) != record.RoleFailed {
+	if d.voteDamage.Text == "" || r.Role(d.Settings.Name) != record.RoleFailed {
 		return
 	}
 	if err := d.votes.Discard(); err != nil {
@@ -46,7 +47,7 @@ func (d *Daemon) heal(r record.Record) {
 		return
 	}
 	d.Log.Warn().Uint64("generation", r.Generation).Msg("the damaged vote is discarded: this server votes again when it is taken back")
-	d.voteDamage = ""
+	d.voteDamage = problem.Problem{}
 }
 
 // bound says whether this server has voted for a generation after this one.

@@ -5,9 +5,12 @@ package disk
 import (
 	"errors"
 	"os"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"hafs/lib/host/problem"
 )
 
 // Try writes and syncs 512 bytes in a directory's file system.
@@ -23,3 +26,15 @@ func Try(directory string) error {
 
 // Grave says of an error whether a file system that answers so takes nothing at all any more, not even a delete that makes room.
 func Grave(err error) bool { return errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EIO) }
+
+// Problem is the id of what a file system answered.
+func Problem(err error) problem.ID {
+	for id, numbers := range map[problem.ID][]syscall.Errno{
+		problem.ReadOnly: {syscall.EROFS}, problem.Failing: {syscall.EIO}, problem.Full: {syscall.ENOSPC, syscall.EDQUOT}, problem.NoSuchDir: {syscall.ENOENT},
+	} {
+		if slices.ContainsFunc(numbers, func(n syscall.Errno) bool { return errors.Is(err, n) }) {
+			return id
+		}
+	}
+	return problem.Refusing
+}

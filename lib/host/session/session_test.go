@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/crypto/ssh"
+
+	"hafs/lib/host/problem"
 )
 
 // enough bounds what should take milliseconds.
@@ -37,10 +39,13 @@ func meet(t *testing.T, host func(authority ssh.Signer) ssh.Signer, wrongKey boo
 	return client, err
 }
 
-func refused(t *testing.T, err error, reasons ...string) {
+func refused(t *testing.T, err error, id problem.ID, reasons ...string) {
 	t.Helper()
 	if err == nil {
 		t.Fatal("let in")
+	}
+	if got := problem.Of(err); got != id {
+		t.Errorf("id %q, not %q", got, id)
 	}
 	for _, r := range append(reasons, "SSH to W3 at 127.0.0.1:") {
 		if !strings.Contains(err.Error(), r) {
@@ -101,29 +106,29 @@ func TestCertificateOfAnotherServerIsRefused(t *testing.T) {
 	_, err := meet(t, func(authority ssh.Signer) ssh.Signer {
 		return certified(t, authority, ssh.CertTimeInfinity, "M2", "127.0.0.1")
 	}, false)
-	refused(t, err, "whoever answers there is not W3", "M2")
+	refused(t, err, problem.HostCertificate, "whoever answers there is not W3", "M2")
 }
 
 func TestCertificateOfAForeignAuthorityIsRefused(t *testing.T) {
 	_, stranger := newKey(t)
 	_, err := meet(t, func(ssh.Signer) ssh.Signer { return ofW3(t)(stranger) }, false)
-	refused(t, err, "the host certificate of W3 is signed by nobody we trust")
+	refused(t, err, problem.HostCertificate, "the host certificate of W3 is signed by nobody we trust")
 }
 
 func TestServerWithoutACertificateIsRefused(t *testing.T) {
 	_, bare := newKey(t)
 	_, err := meet(t, func(ssh.Signer) ssh.Signer { return bare }, false)
-	refused(t, err, "W3 has no host certificate")
+	refused(t, err, problem.HostCertificate, "W3 has no host certificate")
 }
 
 func TestExpiredCertificateIsRefused(t *testing.T) {
 	_, err := meet(t, func(authority ssh.Signer) ssh.Signer { return certified(t, authority, 1, "W3") }, false)
-	refused(t, err, "the host certificate of W3 has expired")
+	refused(t, err, problem.HostCertificate, "the host certificate of W3 has expired")
 }
 
 func TestKeyTheServerDoesNotKnow(t *testing.T) {
 	_, err := meet(t, ofW3(t), true)
-	refused(t, err, "W3 refuses our key")
+	refused(t, err, problem.RefusedKey, "W3 refuses our key")
 }
 
 func TestServerThatNeverAnswersIsGivenUp(t *testing.T) {

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"hafs/lib/host/disk"
+	"hafs/lib/host/problem"
 )
 
 // soundness knows whether the share's file system takes changes, from the errors of clients' requests. hafs-linkcheck has a look of its own, but may see other
 // mounts, and sees a moment later.
 type soundness struct {
 	directory string
-	unfit     func(problem string) // tells hafs-linkcheck, which gives the role up; empty: it takes changes again
+	unfit     func(error) // tells hafs-linkcheck, which gives the role up; nil: it takes changes again
 
 	mu      sync.Mutex
 	watched bool
@@ -25,7 +26,7 @@ func (s *soundness) failed(err error) error {
 		return nil
 	}
 	if err := disk.Try(s.directory); disk.Grave(err) {
-		err = fmt.Errorf("%s takes no changes: %w", s.directory, err)
+		err = problem.As(disk.Problem(err), fmt.Errorf("%s takes no changes: %w", s.directory, err))
 		s.watch(err)
 		return err
 	}
@@ -36,14 +37,14 @@ func (s *soundness) failed(err error) error {
 const soundEvery = time.Second
 
 // watch tells that the file system takes no changes until it does.
-func (s *soundness) watch(problem error) {
+func (s *soundness) watch(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.watched {
 		return
 	}
 	s.watched = true
-	s.unfit(problem.Error())
+	s.unfit(err)
 	go func() {
 		for disk.Grave(disk.Try(s.directory)) {
 			time.Sleep(soundEvery)
@@ -51,6 +52,6 @@ func (s *soundness) watch(problem error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		s.watched = false
-		s.unfit("")
+		s.unfit(nil)
 	}()
 }

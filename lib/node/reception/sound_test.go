@@ -9,13 +9,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"hafs/lib/host/problem"
 )
 
 // A share that is read-only as a whole is told to hafs-linkcheck and not to the client; an error of one file is told to the client alone.
 func TestWhatTheShareAsAWholeHas(t *testing.T) {
 	directory := t.TempDir()
-	told := make(chan string, 4)
-	s := &soundness{directory: directory, unfit: func(problem string) { told <- problem }}
+	told := make(chan error, 4)
+	s := &soundness{directory: directory, unfit: func(err error) { told <- err }}
 	for _, err := range []error{syscall.ENOENT, syscall.ENOSPC, syscall.EIO, &os.PathError{Op: "write", Path: "f", Err: syscall.EROFS}} {
 		if kept := s.failed(err); kept != nil {
 			t.Errorf("%v, of one file: %v", err, kept)
@@ -36,16 +38,16 @@ func TestWhatTheShareAsAWholeHas(t *testing.T) {
 			t.Errorf("read-only: %v", kept)
 		}
 	}
-	if problem := <-told; !strings.Contains(problem, directory+" takes no changes: read-only file system") {
-		t.Errorf("told %q", problem)
+	if err := <-told; !strings.Contains(err.Error(), directory+" takes no changes: read-only file system") || problem.Of(err) != problem.ReadOnly {
+		t.Errorf("told %v", err)
 	}
 	if err := unix.Mount("", directory, "", unix.MS_REMOUNT, ""); err != nil {
 		t.Fatal(err)
 	}
 	select {
-	case problem := <-told:
-		if problem != "" {
-			t.Errorf("told once more: %q", problem)
+	case err := <-told:
+		if err != nil {
+			t.Errorf("told once more: %v", err)
 		}
 	case <-time.After(10 * time.Second):
 		t.Error("nobody is told that it takes changes again")

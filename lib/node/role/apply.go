@@ -15,6 +15,7 @@ import (
 	"hafs/lib/cluster/gate"
 	"hafs/lib/cluster/record"
 	"hafs/lib/host/config"
+	"hafs/lib/host/problem"
 	"hafs/lib/host/system"
 )
 
@@ -93,7 +94,7 @@ func (k *Keeper) establish(ctx context.Context, units system.Units, r record.Rec
 	}
 	switch {
 	case err != nil:
-		state.Problem = err.Error()
+		state.Problem, state.ProblemID = err.Error(), problem.Of(err)
 	case !now.Confirmed:
 		state.Problem = "waiting until a majority of the servers has confirmed the record"
 	case state.Role == record.RoleFS && !now.Leased:
@@ -114,7 +115,7 @@ func (k *Keeper) establish(ctx context.Context, units system.Units, r record.Rec
 	if err = k.carryOut(ctx, units, r, steps[mounts:]); err == nil || ctx.Err() != nil {
 		return ctx.Err()
 	}
-	state.Problem = err.Error()
+	state.Problem, state.ProblemID = err.Error(), problem.Of(err)
 	return errors.Join(err, writeState(k.Machine, k.Settings, state))
 }
 

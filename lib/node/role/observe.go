@@ -13,6 +13,7 @@ import (
 	"hafs/lib/cluster/lease"
 	"hafs/lib/cluster/record"
 	"hafs/lib/host/config"
+	"hafs/lib/host/problem"
 	"hafs/lib/host/system"
 )
 
@@ -23,6 +24,7 @@ type State struct {
 	Since      time.Time         `json:"since"`             // when this role was established in this generation
 	Fit        bool              `json:"fit"`               // failed in the record, up to date, and ready to be taken back
 	Problem    string            `json:"problem,omitempty"` // why the role is not established, or the server not fit
+	ProblemID  problem.ID        `json:"problem_id,omitempty"`
 	Mounted    map[string]string `json:"mounted,omitempty"` // replica unit → the DRS1 it was started for
 	Aside      string            `json:"aside,omitempty"`   // where files are that only this server had when it came back
 }

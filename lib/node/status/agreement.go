@@ -30,14 +30,14 @@ func unlike(r record.Record, answers map[string]Answer) []Finding {
 		times[time] = append(times[time], name)
 	}
 	if len(versions) > 1 {
-		found = append(found, Finding{Text: "members have different releases: " + groups(versions), Do: "bring the same one to all: playbooks/upgrade.yml"})
+		found = append(found, remedied(Finding{ID: DifferentReleases, Text: "members have different releases: " + groups(versions)}, ""))
 	}
 	if len(times) > 1 {
-		do := "bring the same examination_time to all: playbooks/site.yml"
+		id := DifferentTimes
 		if len(times["not said"]) > 0 {
-			do = "bring this release to all members before you change examination_time"
+			id = UnsaidExamination
 		}
-		found = append(found, Finding{Text: "examination times differ: " + groups(times), Do: do})
+		found = append(found, remedied(Finding{ID: id, Text: "examination times differ: " + groups(times)}, ""))
 	}
 	return found
 }

@@ -8,10 +8,9 @@ import (
 	"strings"
 	"time"
 
-	"hafs/lib/cluster/agree"
-	"hafs/lib/cluster/gate"
 	"hafs/lib/cluster/link"
 	"hafs/lib/cluster/record"
+	"hafs/lib/host/problem"
 	"hafs/lib/replication/mirror"
 )
 
@@ -24,81 +23,112 @@ const connectPatience = 5 * time.Second
 // findings lists what is wrong, gravest first within each server's rows as the record orders them. Consequences of a silent server
 // are not listed beside it.
 func findings(r record.Record, report Report, answers map[string]Answer, now time.Time) []Finding {
-	found := []Finding{}
-	add := func(grave bool, server, do, text string, args ...any) {
-		found = append(found, Finding{Grave: grave, Server: server, Do: do, Text: fmt.Sprintf(text, args...)})
-	}
+	l := list{}
 	if deaf(answers) {
-		add(true, report.SeenFrom, "systemctl status hafs-linkcheck on "+report.SeenFrom, "%s: %v; nothing is known of the servers", report.SeenFrom, link.ErrNotRunning)
-		return found
+		l.add(NobodyToAsk, grave, report.SeenFrom, "", "%s: %v; nothing is known of the servers", report.SeenFrom, link.ErrNotRunning)
+		return l.found
 	}
 	for _, s := range report.Servers {
-		a := answers[s.Name]
-		switch {
-		case r.Role(s.Name) == record.RoleFailed && !s.Answers:
-			add(false, s.Name, "start it; it is taken back by itself", "%s has failed and does not answer: %s", s.Name, s.Problem)
-		case r.Role(s.Name) == record.RoleFailed:
-			add(false, s.Name, "wait; if this stays: "+remedy(a, s.Name), "%s has failed, answers, and is not back yet: %s", s.Name, firstOf(s.Problem, "being brought up to date"))
-		case !s.Answers:
-			add(true, s.Name, silenceRemedy(s.Problem, r.FS.Name), "%s does not answer: %s", s.Name, s.Problem)
-		case s.Generation < r.Generation:
-			add(true, s.Name, "journalctl -u hafs-linkcheck on "+s.Name, "%s has generation %d, not %d", s.Name, s.Generation, r.Generation)
-		case !a.Details.Confirmed:
-			add(true, s.Name, "start more servers: a majority has to answer", "%s has not heard from a majority since it booted", s.Name)
-		case s.Problem != "":
-			add(true, s.Name, remedy(a, s.Name), "%s: %s", s.Name, s.Problem)
-		}
-		for _, peer := range slices.Sorted(maps.Keys(a.Dial)) {
-			if f := a.Dial[peer]; s.Answers && answered(report, peer) && r.Role(peer) != record.RoleFailed && now.Sub(f.Since) > connectPatience {
-				add(true, s.Name, dialRemedy(f.Error, s.Name), "%s gets no data connection to %s: %s", s.Name, peer, f.Error)
-			}
-		}
-		if a.Role.Aside != "" {
-			add(false, s.Name, "look at "+a.Role.Aside+".list, keep what you need, remove the folder", "%s came back with files that nobody else has; they are in %s", s.Name, a.Role.Aside)
-		}
+		l.server(r, report, s, answers[s.Name], now)
 	}
 	for _, p := range report.Replicas {
-		switch {
-		case !answered(report, p.FedBy) || !answered(report, p.Name): // listed above
-		case p.State == "":
-			add(true, p.Name, "journalctl -u hafs-mirror on "+p.FedBy, "%s (%s of pair %d): %s does not feed it yet", p.Name, p.Place, p.Pair, p.FedBy)
-		case p.State == mirror.Broken:
-			add(true, p.Name, "journalctl -u hafs-mirror on "+p.FedBy, "%s (%s of pair %d) gets no changes: %s", p.Name, p.Place, p.Pair, p.Error)
-		case p.State == mirror.Filling && p.Error != "":
-			add(false, p.Name, "wait; if this stays: journalctl -u hafs-mirror on "+p.FedBy, "%s (%s of pair %d) is being filled again after: %s", p.Name, p.Place, p.Pair, p.Error)
-		case p.State == mirror.Filling && p.Counts:
-			add(false, p.Name, "wait", "%s (%s of pair %d) was whole, and is compared with %s again", p.Name, p.Place, p.Pair, p.FedBy)
-		case p.State == mirror.Filling:
-			add(false, p.Name, "wait", "%s (%s of pair %d) is being filled", p.Name, p.Place, p.Pair)
-		}
-		if p.Held > 0 {
-			add(true, p.Name, "if they are meant: hafs-mirror release on "+p.FedBy+"; if not: restore the files in the share",
-				"%d files that were deleted at once are kept on %s (%s of pair %d)", p.Held, p.Name, p.Place, p.Pair)
-		}
-		if p.Scrub != nil && len(p.Scrub.Differed) > 0 {
-			add(false, p.Name, "look at the disks of "+p.Name+" and "+p.FedBy,
-				"%s (%s of pair %d) had another content with the same size and time, now written anew: %s", p.Name, p.Place, p.Pair, strings.Join(p.Scrub.Differed, " "))
+		if answered(report, p.FedBy) && answered(report, p.Name) { // else listed above
+			l.replica(p)
 		}
 	}
-	found = append(found, lacking(report)...)
+	l.found = append(l.found, lacking(report)...)
 	if alone(r, report) {
-		add(true, r.FS.Name, "wait until a copy is whole", "no other server has a whole copy: what is written now is on %s alone, or refused (without_copies)", r.FS.Name)
+		l.add(NoWholeCopy, grave, r.FS.Name, "", "no other server has a whole copy: what is written now is on %s alone, or refused (without_copies)", r.FS.Name)
 	}
 	for i, p := range r.Pairs {
 		if p.DRS1 == record.Trouble {
-			add(true, "", "bring a failed server back, or add one", "pair %d is in trouble: it keeps no copy", i+1)
+			l.add(PlaceInTrouble, grave, "", "", "pair %d is in trouble: it keeps no copy", i+1)
 		} else if p.DRS2 == record.Trouble {
-			add(true, "", "bring a failed server back, or add one", "pair %d is in trouble: no server is left for its DRS2", i+1)
+			l.add(PlaceInTrouble, grave, "", "", "pair %d is in trouble: no server is left for its DRS2", i+1)
 		}
 	}
-	found = append(found, unlike(r, answers)...)
+	l.found = append(l.found, unlike(r, answers)...)
 	if len(r.WithStatus(record.Spare)) == 0 {
-		add(false, "", "bring a failed server back, or add one", "no spare is left: the next failure leaves a place in trouble")
+		l.add(NoSpare, note, "", "", "no spare is left: the next failure leaves a place in trouble")
 	}
 	if report.RoomBytes > 0 && report.RoomBytes < scarce {
-		add(true, "", "free space on the server with the least", "only %d MiB may still be written (half the free space of the fullest server)", report.RoomBytes>>20)
+		l.add(ScarceRoom, grave, report.fullest, "", "only %d MiB may still be written (half the free space of %s, the fullest server)", report.RoomBytes>>20, report.fullest)
 	}
-	return found
+	return l.found
+}
+
+// grave is said of what is lost or at risk now; of anything else a note is enough.
+const (
+	grave = true
+	note  = false
+)
+
+// list gathers findings.
+type list struct{ found []Finding }
+
+// add says what is wrong with a server, none if that is nobody's; other is whom the remedy means besides.
+func (l *list) add(id problem.ID, weight bool, server, other, text string, args ...any) {
+	l.found = append(l.found, remedied(Finding{ID: id, Grave: weight, Server: server, Text: fmt.Sprintf(text, args...)}, other))
+}
+
+// server says what one server has to do with.
+func (l *list) server(r record.Record, report Report, s Server, a Answer, now time.Time) {
+	own := func(id problem.ID, weight bool, text string, args ...any) {
+		l.found = append(l.found, remedied(Finding{ID: id, Grave: weight, Server: s.Name, Part: s.part, Text: fmt.Sprintf(text, args...)}, r.FS.Name))
+	}
+	failed := r.Role(s.Name) == record.RoleFailed
+	switch {
+	case failed && !s.Answers:
+		own(FailedServer, note, "%s has failed and does not answer: %s", s.Name, s.Problem)
+	case failed:
+		own(ReturningServer, note, "%s has failed, answers, and is not back yet: %s", s.Name, firstOf(s.Problem, "being brought up to date"))
+		f := &l.found[len(l.found)-1]
+		its := remedied(Finding{ID: known(s.ProblemID, UnestablishedRole), Server: s.Name, Part: s.part}, r.FS.Name)
+		f.Do = strings.ReplaceAll(f.Do, "{remedy}", its.Do)
+	case !s.Answers:
+		own(known(s.ProblemID, SilentServer), grave, "%s does not answer: %s", s.Name, s.Problem)
+	case s.Generation < r.Generation:
+		own(OldGeneration, grave, "%s has generation %d, not %d", s.Name, s.Generation, r.Generation)
+	case !a.Details.Confirmed:
+		own(UnconfirmedRecord, grave, "%s has not heard from a majority since it booted", s.Name)
+	case s.Problem != "":
+		own(s.ProblemID, grave, "%s: %s", s.Name, s.Problem)
+	}
+	for _, peer := range slices.Sorted(maps.Keys(a.Dial)) {
+		if f := a.Dial[peer]; s.Answers && answered(report, peer) && r.Role(peer) != record.RoleFailed && now.Sub(f.Since) > connectPatience {
+			l.add(known(f.ProblemID, MissingConnection), grave, s.Name, peer, "%s gets no data connection to %s: %s", s.Name, peer, f.Error)
+		}
+	}
+	if a.Role.Aside != "" {
+		f := Finding{ID: FilesAside, Server: s.Name, Part: a.Role.Aside}
+		f.Text = fmt.Sprintf("%s came back with files that nobody else has; they are in %s", s.Name, a.Role.Aside)
+		l.found = append(l.found, remedied(f, ""))
+	}
+}
+
+// replica says what is wrong with one copy.
+func (l *list) replica(p Replica) {
+	add := func(id problem.ID, weight bool, text string, args ...any) {
+		l.add(id, weight, p.Name, p.FedBy, text, append([]any{p.Name, p.Place, p.Pair}, args...)...)
+	}
+	switch {
+	case p.State == "":
+		add(UnfedReplica, grave, "%s (%s of pair %d): %s does not feed it yet", p.FedBy)
+	case p.State == mirror.Broken:
+		add(BrokenReplica, grave, "%s (%s of pair %d) gets no changes: %s", p.Error)
+	case p.State == mirror.Filling && p.Error != "":
+		add(RecoveringReplica, note, "%s (%s of pair %d) is being filled again after: %s", p.Error)
+	case p.State == mirror.Filling && p.Counts:
+		add(ComparedReplica, note, "%s (%s of pair %d) was whole, and is compared with %s again", p.FedBy)
+	case p.State == mirror.Filling:
+		add(FillingReplica, note, "%s (%s of pair %d) is being filled")
+	}
+	if p.Held > 0 {
+		add(HeldDeletes, grave, "%[4]d files that were deleted at once are kept on %[1]s (%[2]s of pair %[3]d)", p.Held)
+	}
+	if p.Scrub != nil && len(p.Scrub.Differed) > 0 {
+		add(AlteredContent, note, "%s (%s of pair %d) had another content with the same size and time, now written anew: %s", strings.Join(p.Scrub.Differed, " "))
+	}
 }
 
 // alone says whether all replicas of the file sharing server are still being filled for the first time.
@@ -136,38 +166,4 @@ func answered(report Report, name string) bool {
 		}
 	}
 	return false
-}
-
-func remedy(a Answer, name string) string {
-	switch {
-	case strings.Contains(a.Details.Facts.Problem, agree.ErrDamaged.Error()):
-		return "hafs-promote failed " + name + "; it is taken back by itself, and votes again"
-	case a.Details.Facts.Problem != "":
-		return "look at the disk that holds that directory"
-	case strings.Contains(a.Role.Problem, gate.ErrNoMarker.Error()):
-		return "mount the file system of the share there"
-	}
-	return "journalctl -u hafs-role there; it tries again every second"
-}
-
-// silenceRemedy tells a server that is there and turns us away, which no waiting mends, from one that is lost.
-func silenceRemedy(problem, fs string) string {
-	if keys(problem) {
-		return deployKeys
-	}
-	return "wait for the examination time; then look at hafs-linkcheck on " + fs
-}
-
-func dialRemedy(problem, server string) string {
-	if keys(problem) {
-		return deployKeys
-	}
-	return "journalctl -u hafs-dial on " + server
-}
-
-const deployKeys = "deploy keys and certificates anew: playbooks/site.yml"
-
-// keys says whether a problem is one of keys or certificates.
-func keys(problem string) bool {
-	return strings.Contains(problem, "refuses our key") || strings.Contains(problem, "host certificate")
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"syscall"
 
+	"hafs/lib/host/problem"
 	"hafs/lib/replication/mirror"
 )
 
@@ -20,20 +21,19 @@ func lacking(report Report) []Finding {
 			continue
 		}
 		for i, l := range p.Lacks {
-			f := Finding{Grave: true, Server: p.Name, Do: remedyOf(l, p.Name)}
+			f := Finding{ID: pathKind(l), Grave: true, Server: p.Name, Part: l.Path}
 			f.Text = fmt.Sprintf("%s (%s of pair %d) does not take %s: %s", p.Name, p.Place, p.Pair, l.Path, l.Cause)
 			if l.Side == mirror.OfShare {
-				f.Server, f.Do = p.FedBy, remedyOf(l, p.FedBy)
+				f.Server, f.Grave = p.FedBy, l.Errno != syscall.EBUSY // a mount may be meant
 				f.Text = fmt.Sprintf("%s is not copied from %s: %s", l.Path, p.FedBy, l.Cause)
-				f.Grave = l.Errno != syscall.EBUSY // a mount may be meant
 			}
 			if i >= namedLacks {
+				f.ID, f.Part = FurtherPaths, ""
 				f.Text = fmt.Sprintf("%s (%s of pair %d) lacks %d further paths", p.Name, p.Place, p.Pair, len(p.Lacks)-i)
-				f.Do = "hafs-status --json on " + p.Name + " names them"
 			}
 			if !told[f.Text] {
 				told[f.Text] = true
-				found = append(found, f)
+				found = append(found, remedied(f, p.FedBy))
 			}
 			if i >= namedLacks {
 				break
@@ -43,25 +43,25 @@ func lacking(report Report) []Finding {
 	return found
 }
 
-// remedyOf is what to do about a path that is not copied, by its cause.
-func remedyOf(l mirror.Lack, server string) string {
+// pathKind is what is wrong with a path that is not copied, by its cause.
+func pathKind(l mirror.Lack) problem.ID {
 	switch {
 	case l.Errno == syscall.EBUSY && l.Side == mirror.OfShare:
-		return "unmount it on " + server + ", or leave it: mounts are not copied"
+		return MountInShare
 	case l.Errno == syscall.EBUSY:
-		return "unmount what is mounted there on " + server
+		return MountInCopy
 	case slices.Contains([]syscall.Errno{syscall.ENOSPC, syscall.EDQUOT}, l.Errno):
-		return "free space (df, df -i) on " + server
+		return PathWithoutRoom
 	case l.Errno == syscall.ENAMETOOLONG:
-		return "shorten the path: it may have 4095 bytes, each name 255"
+		return LongPath
 	case l.Errno == syscall.E2BIG:
-		return "take extended attributes away: a file may have 256 KiB of them"
+		return LargeAttributes
 	case slices.Contains([]syscall.Errno{syscall.EPERM, syscall.EACCES}, l.Errno):
-		return "lsattr and getfacl of it on " + server + "; chattr -i if it is immutable"
+		return ForbiddenPath
 	case l.Errno == syscall.EROFS:
-		return "mount the file system writable on " + server
+		return ReadOnlyPath
 	case l.Errno == syscall.EIO:
-		return "look at the disk of " + server + " (journalctl -k)"
+		return UnreadablePath
 	}
-	return "journalctl -u hafs-mirror; it is tried again by itself"
+	return UncopiedPath
 }

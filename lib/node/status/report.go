@@ -9,6 +9,7 @@ import (
 	"hafs/lib/client/dial"
 	"hafs/lib/cluster/link"
 	"hafs/lib/cluster/record"
+	"hafs/lib/host/problem"
 	"hafs/lib/node/role"
 	"hafs/lib/replication/mirror"
 )
@@ -35,6 +36,8 @@ type Report struct {
 	Servers        []Server  `json:"servers"`
 	Replicas       []Replica `json:"replicas"`
 	Findings       []Finding `json:"findings"`
+
+	fullest string // the server that bounds the room
 }
 
 // Server is one row of the report.
@@ -52,6 +55,10 @@ type Server struct {
 	Since         time.Time `json:"since,omitzero"` // of the role
 	FreeBytes     uint64    `json:"free_bytes,omitempty"`
 	Problem       string    `json:"problem,omitempty"`
+	// ProblemID is what the remedy goes by.
+	ProblemID problem.ID `json:"problem_id,omitempty"`
+
+	part string // that has the problem
 }
 
 // Replica is one copy and how far it is.
@@ -74,10 +81,12 @@ type Replica struct {
 
 // Finding is one thing that is wrong, and what to do about it.
 type Finding struct {
-	Grave  bool   `json:"grave"` // false: nothing is lost or at risk now
-	Server string `json:"server,omitempty"`
-	Text   string `json:"text"`
-	Do     string `json:"do"`
+	ID     problem.ID `json:"id"`    // docs/status.md lists them
+	Grave  bool       `json:"grave"` // false: nothing is lost or at risk now
+	Server string     `json:"server,omitempty"`
+	Part   string     `json:"part,omitempty"` // of the server: a unit, a directory, a path
+	Text   string     `json:"text"`
+	Do     string     `json:"do"`
 }
 
 // Compile makes the report.
@@ -91,14 +100,14 @@ func Compile(r record.Record, self string, answers map[string]Answer, now time.T
 		a := answers[s.Name]
 		row := Server{Name: s.Name, Address: s.Address, Role: string(r.Role(s.Name)), Pair: r.PairOf(s.Name) + 1, Answers: a.Err == nil}
 		if a.Err != nil {
-			row.Problem = a.Err.Error()
+			row.Problem, row.ProblemID = a.Err.Error(), problem.Of(a.Err)
 		} else {
 			row.RTTms = float64(a.RTT.Microseconds()) / 1000
 			row.Generation, row.Since, row.FreeBytes = a.Details.Facts.Generation, a.Role.Since, a.Details.FreeBytes
 			row.Version, row.ExaminationMS = a.Details.Facts.Version, a.Details.Facts.Examination.Milliseconds()
-			row.Problem = firstOf(a.Details.Facts.Problem, a.Role.Problem)
+			row.tell(a)
 			if room := a.Details.FreeBytes / 2; s.Status != record.Failed && (report.RoomBytes == 0 || room < report.RoomBytes) {
-				report.RoomBytes = room
+				report.RoomBytes, report.fullest = room, s.Name
 			}
 		}
 		report.Servers = append(report.Servers, row)
@@ -109,6 +118,18 @@ func Compile(r record.Record, self string, answers map[string]Answer, now time.T
 	}
 	report.Findings = findings(r, report, answers, now)
 	return report
+}
+
+// tell notes the problem that a server tells of itself: its disk's before its role's.
+func (row *Server) tell(a Answer) {
+	f := a.Details.Facts
+	if f.Problem != "" {
+		row.Problem, row.ProblemID, row.part = f.Problem, known(f.ProblemID, UnhealthyServer), f.ProblemPart
+		return
+	}
+	if a.Role.Problem != "" {
+		row.Problem, row.ProblemID = a.Role.Problem, known(a.Role.ProblemID, UnestablishedRole)
+	}
 }
 
 func (report *Report) addReplica(answers map[string]Answer, name, feeder, place string, pair int) {

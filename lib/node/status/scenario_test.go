@@ -14,6 +14,7 @@ import (
 	"hafs/lib/client/dial"
 	"hafs/lib/cluster/link"
 	"hafs/lib/cluster/record"
+	"hafs/lib/host/problem"
 	"hafs/lib/node/feeding"
 	"hafs/lib/node/role"
 	"hafs/lib/replication/mirror"
@@ -49,20 +50,27 @@ func (w world) happen(event, name, text string) error {
 	a := w.answers[name]
 	var err error
 	switch event {
-	case "silent":
-		a = Answer{Err: errors.New(text)}
+	case "silent": // with an id, or -, and why
+		id, text := cutID(text)
+		a = Answer{Err: problem.As(id, errors.New(text))}
 	case "deaf": // the daemon of the server that looks
 		for name := range w.answers {
 			w.answers[name] = Answer{Err: fmt.Errorf("%w: dial unix", link.ErrNotRunning)}
 		}
 		return nil
-	case "disk":
-		a.Details.Facts.Problem = text
-	case "role":
-		a.Role.Problem = text
-	case "refused": // by another server, since a while
+	case "disk": // id, directory, and what happened
+		id, text := cutID(text)
+		part, text, _ := strings.Cut(text, " ")
+		if a.Details.Facts.ProblemID, a.Details.Facts.Problem = id, text; id != "" {
+			a.Details.Facts.ProblemPart = part
+		}
+	case "role": // id, and what happened
+		a.Role.ProblemID, a.Role.Problem = cutID(text)
+	case "refused": // by another server, since a while: id, and why
 		peer, reason, _ := strings.Cut(text, " ")
-		a.Dial = map[string]dial.Failure{peer: {Since: now.Add(-time.Minute), Error: reason}}
+		f := dial.Failure{Since: now.Add(-time.Minute)}
+		f.ProblemID, f.Error = cutID(reason)
+		a.Dial = map[string]dial.Failure{peer: f}
 	case "aside":
 		a.Role.Aside = text
 	case "version": // none: of a release that does not say it
@@ -135,20 +143,37 @@ func (w world) happen(event, name, text string) error {
 	return err
 }
 
+// cutID takes the id from what follows; - is none: of an older release.
+func cutID(text string) (problem.ID, string) {
+	id, rest, _ := strings.Cut(text, " ")
+	return problem.ID(strings.TrimPrefix(id, "-")), rest
+}
+
 var errnos = map[syscall.Errno]string{
 	syscall.EBUSY: "EBUSY", syscall.EPERM: "EPERM", syscall.ENOSPC: "ENOSPC", syscall.ENAMETOOLONG: "ENAMETOOLONG", syscall.EIO: "EIO",
+	syscall.E2BIG: "E2BIG", syscall.EROFS: "EROFS", syscall.EXDEV: "EXDEV",
 }
 
 // A scenario is a record, what is not well, and every finding, in order; after -> what to do:
 //
 //	record  fs=L1 pairs=W3/M2 spares=M3
-//	silent  M2 SSH to M2: no route to host
-//	WRONG   M2 does not answer: ... -> wait ...
+//	silent  M2 - SSH to M2: no route to host
+//	WRONG   silent-server M2 does not answer: ... -> wait ...
 func TestFindings(t *testing.T) {
-	scenariotest.Play(t, "testdata/findings/*.txt", play)
+	seen := map[problem.ID]bool{}
+	scenariotest.Play(t, "testdata/findings/*.txt", func(t *testing.T, file, text string) {
+		for _, f := range play(t, file, text) {
+			seen[f.ID] = true
+		}
+	})
+	for id := range remedies {
+		if !seen[id] {
+			t.Errorf("no scenario has %s", id)
+		}
+	}
 }
 
-func play(t *testing.T, file, text string) {
+func play(t *testing.T, file, text string) []Finding {
 	var w world
 	var want []string
 	for i, line := range strings.Split(text, "\n") {
@@ -171,7 +196,10 @@ func play(t *testing.T, file, text string) {
 	var got []string
 	for _, f := range report.Findings {
 		mark := map[bool]string{true: "WRONG", false: "note"}[f.Grave]
-		got = append(got, fmt.Sprintf("%s %s -> %s", mark, f.Text, f.Do))
+		got = append(got, fmt.Sprintf("%s %s %s -> %s", mark, f.ID, f.Text, f.Do))
+		if _, listed := remedies[f.ID]; !listed || f.Do == "" || strings.ContainsAny(f.Do, "{}") {
+			t.Errorf("%s: %q is no remedy", f.ID, f.Do)
+		}
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("found:\n%s", strings.Join(got, "\n"))
@@ -179,6 +207,7 @@ func play(t *testing.T, file, text string) {
 	if grave := slices.ContainsFunc(want, func(l string) bool { return strings.HasPrefix(l, "WRONG") }); report.Grave() != grave {
 		t.Errorf("grave: %t", report.Grave())
 	}
+	return report.Findings
 }
 
 var update = flag.Bool("update", false, "write the golden file anew")
@@ -187,8 +216,8 @@ var update = flag.Bool("update", false, "write the golden file anew")
 func TestPrint(t *testing.T) {
 	w := newWorld(recordtest.Parse(t, "fs=L1 pairs=W3/M2,M1/trouble spares=M3 failed=X1"))
 	for _, e := range [][3]string{
-		{"silent", "M3", "SSH to M3 at 192.168.1.5:7722: i/o timeout"},
-		{"silent", "X1", "connect to X1: no route to host"},
+		{"silent", "M3", "- SSH to M3 at 192.168.1.5:7722: i/o timeout"},
+		{"silent", "X1", "- connect to X1: no route to host"},
 		{"replica", "M2", "filling"},
 		{"free_mib", "W3", "3000"},
 	} {

@@ -32,6 +32,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"hafs/lib/host/problem"
 	"hafs/lib/replication/change"
 	"hafs/lib/replication/tree"
 )
@@ -55,7 +56,7 @@ type Mirror struct {
 	Log     zerolog.Logger
 
 	mu         sync.Mutex
-	problem    string // of the share as a whole
+	unfit      error // why the share as a whole takes no changes
 	number     uint64
 	generation uint64
 	replicas   []*running
@@ -244,14 +245,17 @@ func (m *Mirror) Status() Status {
 	for _, r := range m.replicas {
 		s.Replicas = append(s.Replicas, r.snapshot(now))
 	}
-	s.Behind, s.Problem = m.behind(), m.problem
+	s.Behind = m.behind()
+	if m.unfit != nil {
+		s.Problem, s.ProblemID = m.unfit.Error(), problem.Of(m.unfit)
+	}
 	return s
 }
 
-// Unfit says why the share as a whole takes no changes, which hafs-linkcheck acts on; empty: it takes them again.
-func (m *Mirror) Unfit(problem string) {
+// Unfit says why the share as a whole takes no changes, which hafs-linkcheck acts on; nil: it takes them again.
+func (m *Mirror) Unfit(err error) {
 	m.mu.Lock()
-	m.problem = problem
+	m.unfit = err
 	m.mu.Unlock()
 	m.changed()
 }

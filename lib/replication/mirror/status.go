@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/renameio/v2"
+
+	"hafs/lib/host/problem"
 )
 
 // Status is what hafs-mirror says of itself in /run/hafs/mirror.json.
@@ -20,6 +22,7 @@ type Status struct {
 	Replicas   []ReplicaStatus `json:"replicas"`
 	Behind     *Behind         `json:"behind,omitempty"`  // the replica that does not take what others take
 	Problem    string          `json:"problem,omitempty"` // why the share as a whole takes no changes
+	ProblemID  problem.ID      `json:"problem_id,omitempty"`
 }
 
 // ReplicaStatus is one replica's part of Status.

@@ -1,0 +1,58 @@
+// Package problem gives what can be wrong with a server an id. Others recognise it by that, whatever the words are: an error has its id where it arises, and
+// takes it along in a key beside its text. An id stays what it is from release to release; one that a reader does not know is like none.
+//
+// docs/status.md says of each what it means and what to do about it.
+package problem
+
+import "errors"
+
+// ID is a noun phrase such as read-only-file-system.
+type ID string
+
+// Those that travel; lib/node/status has others, which it finds out itself.
+const (
+	RefusedKey      ID = "refused-key"
+	HostCertificate ID = "bad-host-certificate"
+	DamagedVote     ID = "damaged-vote"
+	UnmountedShare  ID = "unmounted-share"
+
+	ReadOnly  ID = "read-only-file-system"
+	Failing   ID = "failing-file-system" // I/O errors
+	Full      ID = "full-file-system"
+	Frozen    ID = "frozen-file-system" // no answer
+	Refusing  ID = "refusing-file-system"
+	NoSuchDir ID = "missing-directory"
+)
+
+// Problem is one that a server tells of itself.
+type Problem struct {
+	ID   ID     `json:"id"`
+	Part string `json:"part,omitempty"` // of the server: a unit or a directory
+	Text string `json:"text"`
+}
+
+// Error is an error with an id.
+type Error struct {
+	ID  ID
+	Err error
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// As gives an error its id. Without an id, or an error, it changes nothing.
+func As(id ID, err error) error {
+	if id == "" || err == nil {
+		return err
+	}
+	return &Error{ID: id, Err: err}
+}
+
+// Of is the id of an error, or of the first among those that are joined; empty: it has none.
+func Of(err error) ID {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.ID
+	}
+	return ""
+}
