@@ -48,7 +48,8 @@ func (c *cli) Run(ctx context.Context) error {
 		return err
 	}
 	machine := system.Machine{}
-	daemon := link.Daemon{Settings: settings, Version: command.Version, Dialer: dialer, Machine: machine, Log: c.Log(), Start: func(unit string) error {
+	looker := system.Looker{Machine: machine}
+	daemon := link.Daemon{Settings: settings, Version: command.Version, Dialer: dialer, Machine: machine, Log: c.Log(), Units: looker.States, Start: func(unit string) error {
 		units, err := machine.Units(ctx)
 		if err != nil {
 			return err

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"hafs/lib/host/problem"
 	"hafs/lib/host/system"
 	"hafs/lib/node/command"
 	"hafs/lib/replication/change"
@@ -25,6 +26,7 @@ type cli struct {
 	Checksum bool          `help:"With --once: read files that look the same."`
 	Settle   time.Duration `help:"How long changes are gathered before they are printed." default:"5ms"`
 	Raw      bool          `help:"Print each event as the kernel told it, on stderr."`
+	Report   string        `help:"File in which to say why watching is not possible, for hafs-status." placeholder:"FILE"`
 	JSON     bool          `help:"Print objects with kind and path instead of lines." name:"json"`
 }
 
@@ -72,11 +74,38 @@ func (c *cli) Run(ctx context.Context) error {
 		}
 	}
 	w := watch.Watcher{Share: share, Root: root, Open: watch.Inotify, Settle: c.Settle, Log: c.Log()}
-	w.Ready = func() { system.Ready(ctx, w.Alive) }
+	w.Ready = func() {
+		c.say(nil)
+		system.Ready(ctx, w.Alive)
+	}
 	if c.Raw {
 		w.Raw = func(event string) { fmt.Fprintln(os.Stderr, "raw", event) }
 	}
-	return w.Run(ctx, report)
+	err = w.Run(ctx, report)
+	c.say(err)
+	return err
+}
+
+// say leaves word of why this program ended; hafs-linkcheck finds it when the unit does not run.
+func (c *cli) say(err error) {
+	if c.Report == "" {
+		return
+	}
+	var said struct {
+		Problem   string     `json:"problem,omitempty"`
+		ProblemID problem.ID `json:"problem_id,omitempty"`
+	}
+	if problem.Of(err) != "" { // anything else systemd tells
+		said.Problem, said.ProblemID = err.Error(), problem.Of(err)
+	}
+	text, err := json.Marshal(said)
+	if err == nil {
+		err = system.Machine{}.ReplaceUnsynced("say what is wrong", c.Report, text, 0o644)
+	}
+	if err != nil {
+		log := c.Log()
+		log.Error().Err(err).Msg("cannot say what is wrong")
+	}
 }
 
 func compareWith(share *tree.Root, dir string) (watch.Comparison, error) {

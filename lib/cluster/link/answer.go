@@ -181,7 +181,7 @@ func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
 }
 
 func (d *Daemon) details(have record.Record, confirmed bool, voted uint64) *Details {
-	x := Details{Facts: *d.facts(have, voted), Confirmed: confirmed, Leased: d.serving.leased(), Peers: d.view()}
+	x := Details{Facts: *d.facts(have, voted), Confirmed: confirmed, Leased: d.serving.leased(), Peers: d.view(), Problems: d.further(time.Now())}
 	x.Role, _ = os.ReadFile(d.Settings.Run("role.json"))
 	x.Mirror, _ = os.ReadFile(d.Settings.Run("mirror.json"))
 	x.Dial, _ = os.ReadFile(d.Settings.Run("dial.json"))

@@ -34,6 +34,8 @@ type Daemon struct {
 	Log      zerolog.Logger
 	// Start starts a systemd unit without waiting for it.
 	Start func(unit string) error
+	// Units says how units are.
+	Units func(ctx context.Context, patterns ...string) ([]system.Unit, error)
 
 	store record.Store
 	votes agree.Store
@@ -61,6 +63,8 @@ type Daemon struct {
 	says      map[string]time.Duration // the examination time each server said last; 0: it says none
 	probeDue  time.Time                // when hafs-probe may be started again
 	behind    Behind                   // on FS: the replica that does not take what others take
+	parts     parts                    // of this server
+	unwatched problem.Problem          // why hafs-watch could not watch
 	unfit     problem.Problem          // on FS: why the share takes no changes, by what its clients meet
 }
 
@@ -107,6 +111,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	go d.accept(ctx, listener)
 	go d.announce(ctx)
 	go d.followCopies(ctx)
+	go d.followParts(ctx)
 	system.Ready(ctx, d.alive)
 	d.Log.Info().Uint64("generation", d.record.Generation).Bool("confirmed", d.confirmed).Msg("watching")
 	for {

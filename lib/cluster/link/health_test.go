@@ -83,3 +83,37 @@ func TestADiskThatDoesNotAnswer(t *testing.T) {
 		}
 	})
 }
+
+// A write that takes long is worth a note while it takes, and a moment longer; what has failed altogether is no matter of slowness.
+func TestASlowDisk(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		share := &canary{directory: "share", grave: disk.Grave, worked: time.Now()}
+		said := func() string {
+			p, slow := share.slowness()
+			if slow != (p.ID == problem.Slow && p.Note && p.Part == "share") {
+				t.Errorf("slow %v: %v", slow, p)
+			}
+			return p.Text
+		}
+		for _, step := range []struct {
+			after time.Duration
+			do    func()
+			want  string
+		}{
+			{0, share.begin, ""},
+			{900 * time.Millisecond, func() { share.hear(nil) }, ""},
+			{time.Second, share.begin, ""},
+			{1500 * time.Millisecond, func() {}, "a write of 512 bytes to share takes 1.5s"},
+			{500 * time.Millisecond, func() { share.hear(nil) }, "a write of 512 bytes to share takes 2s"},
+			{time.Second, share.begin, "a write of 512 bytes to share takes 2s"},
+			{0, func() { share.hear(nil) }, "a write of 512 bytes to share takes 2s"},
+			{2100 * time.Millisecond, func() {}, ""},
+		} {
+			time.Sleep(step.after)
+			step.do()
+			if got := said(); got != step.want {
+				t.Errorf("%q, want %q", got, step.want)
+			}
+		}
+	})
+}

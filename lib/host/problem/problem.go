@@ -22,6 +22,14 @@ const (
 	Frozen    ID = "frozen-file-system" // no answer
 	Refusing  ID = "refusing-file-system"
 	NoSuchDir ID = "missing-directory"
+	Slow      ID = "slow-file-system"
+	NoInodes  ID = "scarce-inodes"
+	NoRoom    ID = "scarce-room"
+
+	PartDown   ID = "part-down"
+	PartSilent ID = "part-silent" // it runs, and does not say that it works
+	NoWatches  ID = "exhausted-watches"
+	NoInotify  ID = "exhausted-inotify-instances"
 )
 
 // Problem is one that a server tells of itself.
@@ -29,6 +37,7 @@ type Problem struct {
 	ID   ID     `json:"id"`
 	Part string `json:"part,omitempty"` // of the server: a unit or a directory
 	Text string `json:"text"`
+	Note bool   `json:"note,omitempty"` // nothing is lost or at risk by it
 }
 
 // Error is an error with an id.

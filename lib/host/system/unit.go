@@ -3,8 +3,11 @@ package system
 import (
 	"context"
 	"fmt"
+	"strings"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/dbus"
+	"golang.org/x/sys/unix"
 )
 
 // Units speaks to systemd over its private bus.
@@ -79,4 +82,69 @@ func (u Units) Active(ctx context.Context, patterns ...string) (active, ending m
 		ending[s.Name] = s.ActiveState == "deactivating"
 	}
 	return active, ending, nil
+}
+
+// Unit is one as systemd sees it.
+type Unit struct {
+	Name   string
+	Active string // active, activating, deactivating, failed, inactive
+	Sub    string // running, auto-restart, ...
+	// Quiet is how long a service that runs has not told systemd's watchdog that it works; 0: it need not.
+	Quiet time.Duration
+}
+
+// States are those of the units with the given names or patterns that systemd has loaded. One that it has not is not among them: it does not run.
+func (u Units) States(ctx context.Context, patterns ...string) ([]Unit, error) {
+	listed, err := u.bus.ListUnitsByPatternsContext(ctx, nil, patterns)
+	if err != nil {
+		return nil, fmt.Errorf("ask systemd for units: %w", err)
+	}
+	var states []Unit
+	for _, s := range listed {
+		unit := Unit{Name: s.Name, Active: s.ActiveState, Sub: s.SubState}
+		if s.ActiveState == "active" && strings.HasSuffix(s.Name, ".service") {
+			if unit.Quiet, err = u.quiet(ctx, s.Name); err != nil {
+				return nil, err
+			}
+		}
+		states = append(states, unit)
+	}
+	return states, nil
+}
+
+// quiet reads systemd's time before its own: what is told between the two only makes it younger.
+func (u Units) quiet(ctx context.Context, unit string) (time.Duration, error) {
+	told, err := u.bus.GetUnitTypePropertyContext(ctx, unit, "Service", "WatchdogTimestampMonotonic")
+	if err != nil {
+		return 0, fmt.Errorf("ask systemd for the watchdog of %s: %w", unit, err)
+	}
+	at, _ := told.Value.Value().(uint64) // microseconds; 0: it has no watchdog
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil || at == 0 {
+		return 0, err
+	}
+	return max(time.Duration(now.Nano())-time.Duration(at)*time.Microsecond, 0), nil
+}
+
+// Looker looks at units again and again, and keeps its connection to systemd meanwhile.
+type Looker struct {
+	Machine Machine
+	units   *Units
+}
+
+// States is that of Units.
+func (l *Looker) States(ctx context.Context, patterns ...string) ([]Unit, error) {
+	if l.units == nil {
+		units, err := l.Machine.Units(context.WithoutCancel(ctx)) // the connection ends with the context it is made in
+		if err != nil {
+			return nil, err
+		}
+		l.units = &units
+	}
+	states, err := l.units.States(ctx, patterns...)
+	if err != nil { // systemd may have begun anew
+		l.units.Close()
+		l.units = nil
+	}
+	return states, err
 }

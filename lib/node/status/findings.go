@@ -51,8 +51,10 @@ func findings(r record.Record, report Report, answers map[string]Answer, now tim
 	if len(r.WithStatus(record.Spare)) == 0 {
 		l.add(NoSpare, note, "", "", "no spare is left: the next failure leaves a place in trouble")
 	}
-	if report.RoomBytes > 0 && report.RoomBytes < scarce {
-		l.add(ScarceRoom, grave, report.fullest, "", "only %d MiB may still be written (half the free space of %s, the fullest server)", report.RoomBytes>>20, report.fullest)
+	if report.roomKnown && report.RoomBytes < scarce && answers[report.fullest].Details.Facts.ProblemID != problem.Full {
+		f := Finding{ID: problem.NoRoom, Grave: grave, Server: report.fullest, Part: r.DataDirectory}
+		f.Text = fmt.Sprintf("only %d MiB may still be written (half the free space of %s, the fullest server)", report.RoomBytes>>20, report.fullest)
+		l.found = append(l.found, remedied(f, ""))
 	}
 	return l.found
 }
@@ -93,6 +95,10 @@ func (l *list) server(r record.Record, report Report, s Server, a Answer, now ti
 		own(UnconfirmedRecord, grave, "%s has not heard from a majority since it booted", s.Name)
 	case s.Problem != "":
 		own(s.ProblemID, grave, "%s: %s", s.Name, s.Problem)
+	}
+	for _, p := range a.Details.Problems {
+		f := Finding{ID: known(p.ID, ReportedProblem), Grave: !p.Note && !failed, Server: s.Name, Part: p.Part, Text: s.Name + ": " + p.Text}
+		l.found = append(l.found, remedied(f, r.FS.Name))
 	}
 	for _, peer := range slices.Sorted(maps.Keys(a.Dial)) {
 		if f := a.Dial[peer]; s.Answers && answered(report, peer) && r.Role(peer) != record.RoleFailed && now.Sub(f.Since) > connectPatience {

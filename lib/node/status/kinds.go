@@ -41,7 +41,7 @@ const (
 	DifferentTimes    problem.ID = "different-examination-times"
 	UnsaidExamination problem.ID = "unsaid-examination-time"
 	NoSpare           problem.ID = "no-spare"
-	ScarceRoom        problem.ID = "scarce-room"
+	ReportedProblem   problem.ID = "reported-problem"
 )
 
 // remedies lists every finding there is, and what to do about it: on {server}, or on {other} (whoever feeds it, or the file sharing server), about
@@ -62,6 +62,16 @@ var remedies = map[problem.ID]string{
 	problem.Frozen:    "look at the disk that holds {part} on {server}: it does not answer",
 	problem.Refusing:  "look at the directory {part} on {server}: owner, mode, mount",
 	problem.NoSuchDir: "make {part} on {server}, or mount what holds it",
+
+	problem.Slow:     "look at what keeps the disk that holds {part} on {server} busy, or at its health (journalctl -k)",
+	problem.NoInodes: "delete files in {part} on {server}, or make a file system with more inodes (df -i)",
+	problem.NoRoom:   "free space in {part} on {server}",
+
+	problem.PartDown:   "systemctl status {part} on {server}",
+	problem.PartSilent: "systemd ends and starts it after its watchdog's time; at once: systemctl kill --signal=KILL {part} on {server}",
+	problem.NoWatches:  "raise fs.inotify.max_user_watches on {server} with sysctl, and where it stays",
+	problem.NoInotify:  "raise fs.inotify.max_user_instances on {server} with sysctl, and where it stays",
+	ReportedProblem:    "journalctl -u 'hafs*' on {server}",
 
 	problem.DamagedVote: "hafs-promote failed {server}; it is taken back by itself, and votes again",
 
@@ -99,7 +109,6 @@ var remedies = map[problem.ID]string{
 	DifferentTimes:    "bring the same examination_time to all: playbooks/site.yml",
 	UnsaidExamination: "bring this release to all members before you change examination_time",
 	NoSpare:           "bring a failed server back, or add one",
-	ScarceRoom:        "free space on {server}",
 }
 
 // known is an id that came from a server, or the general one of its kind when there is none or it is not known here: that server has another release.

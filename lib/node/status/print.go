@@ -18,7 +18,7 @@ func (report Report) Print(w io.Writer, now time.Time) error {
 		lease = "NO lease"
 	}
 	fmt.Fprintf(w, "cluster %s, generation %d, seen from %s; file sharing server %s (%s), virtual address %s; room %s\n\n",
-		report.Cluster, report.Generation, report.SeenFrom, report.FS, lease, report.VirtualAddress, size(report.RoomBytes))
+		report.Cluster, report.Generation, report.SeenFrom, report.FS, lease, report.VirtualAddress, report.room())
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "SERVER\tADDRESS\tROLE\tPAIR\tANSWERS\tGENERATION\tVERSION\tFOR\tREPLICA")
 	for _, s := range report.Servers {
@@ -77,14 +77,15 @@ func number(n uint64) string {
 	return fmt.Sprint(n)
 }
 
-func size(bytes uint64) string {
-	switch {
-	case bytes == 0:
+func (report Report) room() string {
+	switch bytes := report.RoomBytes; {
+	case !report.roomKnown:
 		return "unknown"
 	case bytes >= 10<<30:
 		return fmt.Sprintf("%d GiB", bytes>>30)
+	default:
+		return fmt.Sprintf("%d MiB", bytes>>20)
 	}
-	return fmt.Sprintf("%d MiB", bytes>>20)
 }
 
 // Grave says whether anything is wrong that needs somebody.

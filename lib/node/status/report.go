@@ -37,7 +37,8 @@ type Report struct {
 	Replicas       []Replica `json:"replicas"`
 	Findings       []Finding `json:"findings"`
 
-	fullest string // the server that bounds the room
+	roomKnown bool
+	fullest   string // the server that bounds the room
 }
 
 // Server is one row of the report.
@@ -106,8 +107,8 @@ func Compile(r record.Record, self string, answers map[string]Answer, now time.T
 			row.Generation, row.Since, row.FreeBytes = a.Details.Facts.Generation, a.Role.Since, a.Details.FreeBytes
 			row.Version, row.ExaminationMS = a.Details.Facts.Version, a.Details.Facts.Examination.Milliseconds()
 			row.tell(a)
-			if room := a.Details.FreeBytes / 2; s.Status != record.Failed && (report.RoomBytes == 0 || room < report.RoomBytes) {
-				report.RoomBytes, report.fullest = room, s.Name
+			if room := a.Details.FreeBytes / 2; s.Status != record.Failed && a.Details.SizeBytes > 0 && (!report.roomKnown || room < report.RoomBytes) {
+				report.RoomBytes, report.fullest, report.roomKnown = room, s.Name, true
 			}
 		}
 		report.Servers = append(report.Servers, row)

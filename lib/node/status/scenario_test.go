@@ -35,7 +35,7 @@ func newWorld(r record.Record) world {
 	w := world{r, map[string]Answer{}}
 	for i, s := range r.Servers {
 		a := Answer{RTT: time.Duration(i+1) * 100 * time.Microsecond}
-		a.Details = link.Details{Facts: link.Facts{Cluster: r.Cluster, Generation: r.Generation, Healthy: true, Version: "v1", Examination: time.Second}, Confirmed: true, Leased: s.Name == r.FS.Name, FreeBytes: 40 << 30}
+		a.Details = link.Details{Facts: link.Facts{Cluster: r.Cluster, Generation: r.Generation, Healthy: true, Version: "v1", Examination: time.Second}, Confirmed: true, Leased: s.Name == r.FS.Name, FreeBytes: 40 << 30, SizeBytes: 80 << 30}
 		a.Role = role.State{Generation: r.Generation, Role: r.Role(s.Name), Since: now.Add(-90 * time.Second)}
 		for _, wanted := range feeding.Replicas(r, s.Name, true) {
 			a.Mirror.Replicas = append(a.Mirror.Replicas, mirror.ReplicaStatus{Name: wanted.Name, State: mirror.Complete})
@@ -64,6 +64,11 @@ func (w world) happen(event, name, text string) error {
 		if a.Details.Facts.ProblemID, a.Details.Facts.Problem = id, text; id != "" {
 			a.Details.Facts.ProblemPart = part
 		}
+	case "problem", "remark": // id, part, and what it tells
+		p := problem.Problem{Note: event == "remark"}
+		p.ID, text = cutID(text)
+		p.Part, p.Text, _ = strings.Cut(text, " ")
+		a.Details.Problems = append(slices.Clip(a.Details.Problems), p)
 	case "role": // id, and what happened
 		a.Role.ProblemID, a.Role.Problem = cutID(text)
 	case "refused": // by another server, since a while: id, and why

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"hafs/lib/host/problem"
 )
 
 // ErrLimit means that a limit of the kernel stands in the way; the message names the setting.
@@ -29,18 +31,18 @@ func setting(name string) int {
 	return n
 }
 
-func limit(name, why string, needed int) error {
-	return fmt.Errorf("%w: %s is %d, too few for %s; raise it: sysctl -w %s=%d", ErrLimit, name, setting(name), why, name, needed)
+func limit(id problem.ID, name, why string, needed int) error {
+	return problem.As(id, fmt.Errorf("%w: %s is %d, too few for %s; raise it: sysctl -w %s=%d", ErrLimit, name, setting(name), why, name, needed))
 }
 
 func instancesLimit() error {
-	return limit(instancesSetting, "one more instance", 2*max(128, setting(instancesSetting)))
+	return limit(problem.NoInotify, instancesSetting, "one more instance", 2*max(128, setting(instancesSetting)))
 }
 
 // watchesLimit counts the directories, so that whoever raises the limit has to do it once.
 func (d *directories) watchesLimit() error {
 	n := d.count(d.root.Descriptor(), ".")
-	return limit(watchesSetting, fmt.Sprintf("the %d directories of the share", n), 2*n)
+	return limit(problem.NoWatches, watchesSetting, fmt.Sprintf("the %d directories of the share", n), 2*n)
 }
 
 func (d *directories) count(dir int, name string) int {

@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
+	"hafs/lib/host/problem"
 	"hafs/lib/replication/change"
 	"hafs/lib/replication/tree"
 )
@@ -274,7 +275,7 @@ func TestWatchLimit(t *testing.T) {
 	w := newWatched(t, func(w *watched) { w.sh("mkdir -p a/b/c/d/e/f/g") })
 	select {
 	case err := <-w.stopped:
-		if !errors.Is(err, ErrLimit) || !strings.Contains(err.Error(), "fs.inotify.max_user_watches is ") ||
+		if !errors.Is(err, ErrLimit) || problem.Of(err) != problem.NoWatches || !strings.Contains(err.Error(), "fs.inotify.max_user_watches is ") ||
 			!strings.Contains(err.Error(), "too few for the 10 directories of the share; raise it: sysctl -w fs.inotify.max_user_watches=20") {
 			t.Errorf("got %v", err)
 		}
