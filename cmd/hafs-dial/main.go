@@ -57,6 +57,7 @@ func (c *cli) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		dialer.Full = true
 		keeper := dial.Keeper{Settings: settings, Dialer: dialer, Log: c.Log()}
 		return keeper.Run(ctx)
 	}

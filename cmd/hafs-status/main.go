@@ -41,7 +41,11 @@ func (c *cli) Run(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		report := status.Compile(r, settings.Name, status.Gather(ctx, settings, r), time.Now())
+		answers := status.Gather(ctx, settings, r)
+		if ctx.Err() != nil { // whoever was asked last had no time to answer
+			return nil
+		}
+		report := status.Compile(r, settings.Name, answers, time.Now())
 		if err := c.show(report); err != nil {
 			return err
 		}

@@ -15,6 +15,8 @@ type Failure struct {
 	Error string    `json:"error"` // of the last attempt
 	// ProblemID is the error's; empty: it has none, or the keeper is of an older release.
 	ProblemID problem.ID `json:"problem_id,omitempty"`
+	// Again says that the attempt before failed with the same id.
+	Again bool `json:"again,omitempty"`
 }
 
 // failures are those of the connections that are kept, by server.
@@ -29,7 +31,9 @@ func (f *failures) note(name string, err error) {
 	defer f.mu.Unlock()
 	before, failed := f.now[name]
 	switch {
-	case err == nil && !failed || err != nil && before.Error == err.Error():
+	case err == nil && !failed:
+		return
+	case err != nil && before.Error == err.Error() && (before.Again || problem.Of(err) == ""):
 		return
 	case err == nil:
 		delete(f.now, name)
@@ -37,7 +41,9 @@ func (f *failures) note(name string, err error) {
 		if !failed {
 			before.Since = time.Now()
 		}
-		before.Error, before.ProblemID = err.Error(), problem.Of(err)
+		id := problem.Of(err)
+		before.Again = id != "" && id == before.ProblemID
+		before.Error, before.ProblemID = err.Error(), id
 		if f.now == nil {
 			f.now = map[string]Failure{}
 		}

@@ -152,6 +152,9 @@ func (k *Keeper) serve(ctx context.Context, conn *net.UnixConn) {
 		err = k.once(ctx, c, streams)
 	}
 	answer := result{}
+	if errors.Is(err, context.Canceled) { // whoever asks is there, or would not read this
+		err = errors.New("hafs-dial.service ends")
+	}
 	if err != nil {
 		answer = result{Status: 1, Error: err.Error()}
 		var exit *ssh.ExitError

@@ -17,6 +17,9 @@ import (
 const (
 	sessionPatience = 3 * time.Second // for the peer to open a session on a connection that works
 	redialPause     = 500 * time.Millisecond
+	// fullEvery is how often something large is sent over each connection that is kept: when it does not get through, the kernel ends the connection, and
+	// the next one is not made.
+	fullEvery = 2 * time.Second
 )
 
 // pool holds one connection per server.
@@ -121,11 +124,7 @@ func (p *pool) renew(ctx context.Context, s record.Server) {
 		}
 		p.mu.Unlock()
 		if err == nil {
-			ended := make(chan struct{})
-			go func() { _ = client.Wait(); close(ended) }()
-			select {
-			case <-ended:
-			case <-ctx.Done():
+			if use(ctx, client); ctx.Err() != nil {
 				return // sessions that use it go on
 			}
 		} else {
@@ -134,6 +133,22 @@ func (p *pool) renew(ctx context.Context, s record.Server) {
 		select {
 		case <-time.After(redialPause):
 		case <-ctx.Done():
+		}
+	}
+}
+
+// use sends something large now and then, until the connection ends or is not kept any more.
+func use(ctx context.Context, client *ssh.Client) {
+	ended := make(chan struct{})
+	go func() { _ = client.Wait(); close(ended) }()
+	for {
+		select {
+		case <-ended:
+			return
+		case <-ctx.Done():
+			return
+		case <-time.After(fullEvery):
+			_ = session.SendFull(client) // an error is the end
 		}
 	}
 }

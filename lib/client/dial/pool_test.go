@@ -2,11 +2,19 @@ package dial
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"net"
 	"strconv"
+	"strings"
 	"testing"
 
+	"golang.org/x/crypto/ssh"
+
 	"hafs/lib/cluster/record"
+	"hafs/lib/host/problem"
+	"hafs/lib/host/socket"
 )
 
 // A connection that is not wanted any more while it is being made has not failed: nobody would ever take such a failure back.
@@ -29,5 +37,64 @@ func TestADialThatIsGivenUpIsNoFailure(t *testing.T) {
 	p.keeper.pool.renew(ctx, record.Server{Name: "M2", Address: "127.0.0.2"})
 	if text, err := p.keeper.pool.failures.text(); err != nil || string(text) != "{}" {
 		t.Errorf("failures: %s, %v", text, err)
+	}
+}
+
+// Only what failed twice in the same way is known to: a server that is cut off looks once as if large packets alone were lost.
+func TestAFailureThatComesAgain(t *testing.T) {
+	small := problem.As(problem.SmallPackets, errors.New("small packets get through, larger ones do not"))
+	gone := errors.New("no route to host")
+	f := failures{changed: make(chan struct{}, 1)}
+	for i, step := range []struct {
+		err  error
+		want string
+	}{
+		{small, "small-packets-only false"},
+		{gone, " false"},
+		{gone, " false"},
+		{small, "small-packets-only false"},
+		{small, "small-packets-only true"},
+		{small, "small-packets-only true"},
+		{nil, ""},
+		{small, "small-packets-only false"},
+	} {
+		f.note("M2", step.err)
+		got := ""
+		if failed, there := f.now["M2"]; there {
+			got = fmt.Sprintf("%s %t", failed.ProblemID, failed.Again)
+		}
+		if got != step.want {
+			t.Errorf("step %d: %q, want %q", i, got, step.want)
+		}
+	}
+}
+
+// A keeper that ends tells so, and not that something was canceled: the daemon whose session it was says it of the replica.
+func TestAKeeperThatEnds(t *testing.T) {
+	p, _ := world(t, func(_ string, c ssh.Channel) uint32 {
+		_, _ = c.Write([]byte("x"))
+		<-t.Context().Done()
+		return 0
+	})
+	path := p.keeper.Settings.Run("another.sock")
+	listener, err := socket.Listen(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	running, end := context.WithCancel(t.Context())
+	defer end()
+	go p.keeper.accept(running, listener)
+	s, err := Open(t.Context(), path, "M2", []string{"stream"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if _, err := io.ReadFull(s, make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	end()
+	if _, err = s.Read(make([]byte, 1)); err == nil || strings.Contains(err.Error(), "cancel") || !strings.Contains(err.Error(), "hafs-dial.service ends") {
+		t.Errorf("got %v", err)
 	}
 }

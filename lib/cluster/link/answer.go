@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -77,6 +78,9 @@ func (d *Daemon) relay(ctx context.Context, q Request) Reply {
 	ctx, cancel := context.WithTimeout(ctx, AskPatience)
 	defer cancel()
 	r, err := d.ask(ctx, q.To, q)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("no answer in %s", AskPatience)
+	}
 	if err != nil && r.Error == "" {
 		r.Error, r.ProblemID = err.Error(), problem.Of(err)
 	}

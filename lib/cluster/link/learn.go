@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
@@ -117,9 +118,11 @@ func (d *Daemon) ask(ctx context.Context, to string, q Request) (Reply, error) {
 	}
 	if running != nil {
 		if c := running.current(); c != nil {
-			return c.call(ctx, q)
-		}
-		if v := running.snapshot(); v.Verdict == Lost {
+			r, err := c.call(ctx, q)
+			if !errors.Is(err, errUnwanted) {
+				return r, err
+			}
+		} else if v := running.snapshot(); v.Verdict == Lost {
 			return Reply{}, problem.As(v.ProblemID, fmt.Errorf("%s is lost: %s", to, v.Error))
 		}
 	}

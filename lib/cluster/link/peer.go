@@ -21,6 +21,9 @@ const (
 	FailedPause  = time.Second // between attempts to reach a server that has failed
 )
 
+// errUnwanted ends a link that the record does not ask for any more. It is no failure of the peer.
+var errUnwanted = errors.New("this link is not kept any more")
+
 // peer keeps the link to one server: dials, sends heartbeats, dials again, and says when the verdict changes.
 type peer struct {
 	name        string
@@ -63,7 +66,7 @@ func (p *peer) run(ctx context.Context) {
 		}
 		sleep(ctx, p.pause())
 	}
-	p.disconnect(ctx.Err())
+	p.disconnect(errUnwanted)
 }
 
 // pause between two attempts: a peer that just went silent is tried often, one that failed long ago seldom.

@@ -13,6 +13,7 @@ type ID string
 const (
 	RefusedKey      ID = "refused-key"
 	HostCertificate ID = "bad-host-certificate"
+	SmallPackets    ID = "small-packets-only"
 	DamagedVote     ID = "damaged-vote"
 	UnmountedShare  ID = "unmounted-share"
 

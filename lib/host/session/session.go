@@ -35,6 +35,9 @@ const (
 type Dialer struct {
 	// Patience bounds each part of Dial on its own: connecting, the wait for the peer's first word, and the handshake from when its turn comes.
 	Patience time.Duration
+	// Full has Dial try whether packets of full size get through before it gives a connection away: for data. A network that lets only small ones through
+	// would look well until something large is sent.
+	Full bool
 
 	client ssh.ClientConfig
 	port   int
@@ -119,8 +122,15 @@ func (d *Dialer) Dial(ctx context.Context, name, address string) (*ssh.Client, e
 	d.limitSilence(conn)
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
-	client, err := d.handshake(ctx, conn, name)
+	greeted := &greetedConn{Conn: conn, reader: bufio.NewReader(conn)}
+	client, err := d.handshake(ctx, greeted, name)
+	if err == nil && d.Full {
+		err = d.tryFull(ctx, client, greeted)
+	}
 	if err != nil {
+		if greeted.unheard() && ctx.Err() == nil {
+			err = fmt.Errorf("%w: %w", errSmallPackets, err)
+		}
 		conn.Close()
 		if ctx.Err() != nil {
 			err = ctx.Err()
@@ -131,12 +141,11 @@ func (d *Dialer) Dial(ctx context.Context, name, address string) (*ssh.Client, e
 }
 
 // handshake waits for the peer's first word, then for a turn.
-func (d *Dialer) handshake(ctx context.Context, conn net.Conn, name string) (*ssh.Client, error) {
-	greeted := greetedConn{conn, bufio.NewReader(conn)}
+func (d *Dialer) handshake(ctx context.Context, conn *greetedConn, name string) (*ssh.Client, error) {
 	if err := conn.SetDeadline(time.Now().Add(d.Patience)); err != nil {
 		return nil, err
 	}
-	if _, err := greeted.reader.Peek(1); err != nil {
+	if _, err := conn.reader.Peek(1); err != nil {
 		return nil, fmt.Errorf("no greeting: %w", err)
 	}
 	select {
@@ -145,11 +154,12 @@ func (d *Dialer) handshake(ctx context.Context, conn net.Conn, name string) (*ss
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+	conn.greeted = true
 	if err := conn.SetDeadline(time.Now().Add(d.Patience)); err != nil {
 		return nil, err
 	}
 	// The certificate is checked against the name, not the address: a member at another member's address is still a stranger.
-	c, channels, requests, err := ssh.NewClientConn(greeted, net.JoinHostPort(name, strconv.Itoa(d.port)), &d.client)
+	c, channels, requests, err := ssh.NewClientConn(conn, net.JoinHostPort(name, strconv.Itoa(d.port)), &d.client)
 	if err != nil {
 		return nil, err
 	}
@@ -158,14 +168,6 @@ func (d *Dialer) handshake(ctx context.Context, conn net.Conn, name string) (*ss
 	}
 	return ssh.NewClient(c, channels, requests), nil
 }
-
-// greetedConn is a connection whose first bytes were looked at.
-type greetedConn struct {
-	net.Conn
-	reader *bufio.Reader
-}
-
-func (c greetedConn) Read(p []byte) (int, error) { return c.reader.Read(p) }
 
 // limitSilence makes the kernel end a connection whose peer stopped acknowledging; without it a dead peer holds a session for
 // a quarter of an hour.

@@ -101,7 +101,9 @@ func (l *list) server(r record.Record, report Report, s Server, a Answer, now ti
 		l.found = append(l.found, remedied(f, r.FS.Name))
 	}
 	for _, peer := range slices.Sorted(maps.Keys(a.Dial)) {
-		if f := a.Dial[peer]; s.Answers && answered(report, peer) && r.Role(peer) != record.RoleFailed && now.Sub(f.Since) > connectPatience {
+		f := a.Dial[peer]
+		lasting := now.Sub(f.Since) > connectPatience || f.ProblemID == problem.SmallPackets && f.Again // a server that is cut off looks so once
+		if lasting && s.Answers && answered(report, peer) && r.Role(peer) != record.RoleFailed {
 			l.add(known(f.ProblemID, MissingConnection), grave, s.Name, peer, "%s gets no data connection to %s: %s", s.Name, peer, f.Error)
 		}
 	}

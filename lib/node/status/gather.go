@@ -3,6 +3,8 @@ package status
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -26,6 +28,9 @@ func Gather(ctx context.Context, s config.Settings, r record.Record) map[string]
 			defer cancel()
 			asked := time.Now()
 			d, err := daemon.Inquire(ctx, server.Name)
+			if errors.Is(err, context.DeadlineExceeded) {
+				err = fmt.Errorf("no answer in %s", patience)
+			}
 			a := Answer{Details: d, RTT: time.Since(asked), Err: err}
 			_ = json.Unmarshal(d.Role, &a.Role) // a server that just booted has none yet
 			_ = json.Unmarshal(d.Mirror, &a.Mirror)

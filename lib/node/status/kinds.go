@@ -82,6 +82,8 @@ var remedies = map[problem.ID]string{
 	problem.RefusedKey:      "deploy keys and certificates anew: playbooks/site.yml",
 	problem.HostCertificate: "deploy keys and certificates anew: playbooks/site.yml",
 
+	problem.SmallPackets: "give all networks between {server} and {other} the same MTU, or let ICMP pass; until then sysctl net.ipv4.tcp_mtu_probing=1 on both",
+
 	FilesAside: "look at {part}.list, keep what you need, remove the folder",
 
 	UnfedReplica:      "journalctl -u hafs-mirror on {other}",

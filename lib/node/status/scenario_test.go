@@ -71,9 +71,12 @@ func (w world) happen(event, name, text string) error {
 		a.Details.Problems = append(slices.Clip(a.Details.Problems), p)
 	case "role": // id, and what happened
 		a.Role.ProblemID, a.Role.Problem = cutID(text)
-	case "refused": // by another server, since a while: id, and why
+	case "refused", "newly", "again": // by another server, since a while, just now, or twice since: id, and why
 		peer, reason, _ := strings.Cut(text, " ")
-		f := dial.Failure{Since: now.Add(-time.Minute)}
+		f := dial.Failure{Since: now.Add(-2 * time.Second), Again: event == "again"}
+		if event == "refused" {
+			f.Since = now.Add(-time.Minute)
+		}
 		f.ProblemID, f.Error = cutID(reason)
 		a.Dial = map[string]dial.Failure{peer: f}
 	case "aside":
