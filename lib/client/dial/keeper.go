@@ -148,6 +148,7 @@ func (k *Keeper) serve(ctx context.Context, conn *net.UnixConn) {
 	}()
 	if c.Host == FileServer && len(c.Command) > 0 && c.Command[0] == "sftp" {
 		err = relay.Run(ctx, readWriter{streams[0], streams[1]}, k.share)
+		k.pool.failures.note(FileServer, nil)
 	} else {
 		err = k.once(ctx, c, streams)
 	}
@@ -245,12 +246,20 @@ func (k *Keeper) share(ctx context.Context) (io.ReadWriteCloser, error) {
 			return stream, nil
 		}
 		k.Log.Debug().Err(err).Msg("no share yet")
+		k.noteShare(err)
 		select {
 		case <-time.After(sharePause):
 		case <-changed:
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+	}
+}
+
+// noteShare notes whether sessions of the share can be opened; one that was given up as the record changed says nothing of that.
+func (k *Keeper) noteShare(err error) {
+	if !errors.Is(err, context.Canceled) {
+		k.pool.failures.note(FileServer, err)
 	}
 }
 
@@ -279,12 +288,14 @@ func (k *Keeper) openShare(ctx context.Context, r record.Record, changed <-chan 
 	if err != nil {
 		return nil, err
 	}
+	why := &complaint{}
+	s.Stderr = why
 	stream, err := session.Stream(s, order)
 	if err != nil {
 		s.Close()
 		return nil, err
 	}
-	return k.follow(stream, r), nil
+	return k.follow(stream, r, why), nil
 }
 
 // openHere serves this server's own mount of the share when this server is FS: programs that had files open in it when the role moved here go
@@ -316,7 +327,7 @@ func (k *Keeper) openHere(r record.Record) (io.ReadWriteCloser, error) {
 		s.Close()
 		return nil, err
 	}
-	return k.follow(s, r), nil
+	return k.follow(s, r, &complaint{}), nil
 }
 
 // here is a session with this server itself.
@@ -333,8 +344,8 @@ func (h here) Close() error {
 }
 
 // follow ends a session when its server is not FS any more. Other changes of the record leave it alone.
-func (k *Keeper) follow(session io.ReadWriteCloser, opened record.Record) io.ReadWriteCloser {
-	s := &shareSession{ReadWriteCloser: session, ended: make(chan struct{})}
+func (k *Keeper) follow(session io.ReadWriteCloser, opened record.Record, why *complaint) io.ReadWriteCloser {
+	s := &shareSession{ReadWriteCloser: session, ended: make(chan struct{}), why: why, note: k.noteShare}
 	go func() {
 		for {
 			r, changed := k.now()
@@ -357,6 +368,49 @@ type shareSession struct {
 	io.ReadWriteCloser
 	once  sync.Once
 	ended chan struct{}
+
+	note  func(error) // told what came of it: the first that is heard, or none
+	why   *complaint
+	heard bool // by its only reader
+}
+
+func (s *shareSession) Read(p []byte) (int, error) {
+	n, err := s.ReadWriteCloser.Read(p)
+	switch {
+	case s.heard:
+	case n > 0:
+		s.heard = true
+		s.note(nil)
+	case err != nil:
+		select {
+		case <-s.ended: // by this side
+		default:
+			s.note(s.why.orElse("it ended before it began"))
+		}
+	}
+	return n, err
+}
+
+// complaint is what a command on a peer says on its standard error, the beginning of it.
+type complaint struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (c *complaint) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.text = append(c.text, p[:min(len(p), maxComplaint-len(c.text))]...)
+	return len(p), nil
+}
+
+func (c *complaint) orElse(text string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if said := oneLine(c.text); said != "" {
+		text = said
+	}
+	return errors.New(text)
 }
 
 func (s *shareSession) Close() error {

@@ -90,7 +90,7 @@ func (s *opened) await() {
 	go func() {
 		text, _ := io.ReadAll(io.LimitReader(s.complain, maxComplaint))
 		_, _ = io.Copy(io.Discard, s.complain) // who complains must not wait
-		complaint <- strings.Join(strings.FieldsFunc(string(text), func(c rune) bool { return c == '\n' || c == '\r' }), "; ")
+		complaint <- oneLine(text)
 	}()
 	var r result
 	err := json.NewDecoder(s.conn).Decode(&r)
@@ -105,6 +105,10 @@ func (s *opened) await() {
 			s.err = fmt.Errorf("%w: %s", s.err, text)
 		}
 	}
+}
+
+func oneLine(text []byte) string {
+	return strings.Join(strings.FieldsFunc(string(text), func(c rune) bool { return c == '\n' || c == '\r' }), "; ")
 }
 
 // noEOF keeps a keeper that goes from looking like a command that ended well.

@@ -98,3 +98,47 @@ func TestAKeeperThatEnds(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// Over a connection that is there a session may end before it begins: programs wait, and hafs-status has to know why. One that this side ends has not failed.
+func TestASessionOfTheShareThatCannotBeOpened(t *testing.T) {
+	refuses := true
+	p, _ := world(t, func(_ string, c ssh.Channel) uint32 {
+		if refuses {
+			_, _ = c.Stderr().Write([]byte("hafs-gate: no room for one more\n"))
+			return 1
+		}
+		_, _ = c.Write([]byte("version"))
+		<-t.Context().Done()
+		return 0
+	})
+	k := p.keeper
+	k.record.FS.Name = "M2"
+	open := func() io.ReadWriteCloser {
+		t.Helper()
+		s, err := k.openShare(t.Context(), k.record, k.changed)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	said := func() string { return k.pool.failures.now[FileServer].Error }
+	s := open()
+	if _, err := s.Read(make([]byte, 8)); err == nil || said() != "hafs-gate: no room for one more" {
+		t.Errorf("read %v, noted %q", err, said())
+	}
+	refuses = false
+	s = open()
+	if n, err := s.Read(make([]byte, 8)); n == 0 || said() != "" {
+		t.Errorf("read %v, noted %q", err, said())
+	}
+	s.Close()
+	s = open()
+	s.Close()
+	if _, err := s.Read(make([]byte, 8)); err == nil || said() != "" {
+		t.Errorf("read %v, noted %q", err, said())
+	}
+	k.noteShare(fmt.Errorf("session with M2: %w", context.Canceled))
+	if said() != "" {
+		t.Errorf("noted %q", said())
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"hafs/lib/client/dial"
 	"hafs/lib/cluster/link"
 	"hafs/lib/cluster/record"
 	"hafs/lib/host/problem"
@@ -102,6 +103,13 @@ func (l *list) server(r record.Record, report Report, s Server, a Answer, now ti
 	}
 	for _, peer := range slices.Sorted(maps.Keys(a.Dial)) {
 		f := a.Dial[peer]
+		if peer == dial.FileServer {
+			_, unreached := a.Dial[r.FS.Name] // which says more
+			if s.Answers && !failed && !unreached && report.Leased && now.Sub(f.Since) > connectPatience {
+				l.add(UnopenedSession, grave, s.Name, r.FS.Name, "programs on %s wait: no session of the share at %s: %s", s.Name, r.FS.Name, f.Error)
+			}
+			continue
+		}
 		lasting := now.Sub(f.Since) > connectPatience || f.ProblemID == problem.SmallPackets && f.Again // a server that is cut off looks so once
 		if lasting && s.Answers && answered(report, peer) && r.Role(peer) != record.RoleFailed {
 			l.add(known(f.ProblemID, MissingConnection), grave, s.Name, peer, "%s gets no data connection to %s: %s", s.Name, peer, f.Error)

@@ -17,6 +17,7 @@ const (
 	UnhealthyServer   problem.ID = "unhealthy-server"
 	UnestablishedRole problem.ID = "unestablished-role"
 	MissingConnection problem.ID = "missing-connection"
+	UnopenedSession   problem.ID = "unopened-session"
 	FilesAside        problem.ID = "files-aside"
 	UnfedReplica      problem.ID = "unfed-replica"
 	BrokenReplica     problem.ID = "broken-replica"
@@ -78,6 +79,7 @@ var remedies = map[problem.ID]string{
 	UnestablishedRole:      "journalctl -u hafs-role on {server}; it tries again every second",
 	problem.UnmountedShare: "mount the file system of the share on {server}",
 
+	UnopenedSession:         "journalctl -u hafs-sshd -u hafs-mirror on {other}",
 	MissingConnection:       "journalctl -u hafs-dial on {server}",
 	problem.RefusedKey:      "deploy keys and certificates anew: playbooks/site.yml",
 	problem.HostCertificate: "deploy keys and certificates anew: playbooks/site.yml",

@@ -85,6 +85,8 @@ func (w world) happen(event, name, text string) error {
 		a.Details.Facts.Version = text
 	case "examination":
 		a.Details.Facts.Examination, err = time.ParseDuration(text)
+	case "leaseless":
+		a.Details.Leased = false
 	case "unconfirmed":
 		a.Details.Confirmed = false
 	case "generation":
