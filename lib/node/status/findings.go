@@ -74,51 +74,54 @@ func (l *list) add(id problem.ID, weight bool, server, other, text string, args 
 	l.found = append(l.found, remedied(Finding{ID: id, Grave: weight, Server: server, Text: fmt.Sprintf(text, args...)}, other))
 }
 
-// server says what one server has to do with.
+// server says what one server has to do with: its place in the cluster, what it tells of itself, whom it does not reach.
 func (l *list) server(r record.Record, report Report, s Server, a Answer, now time.Time) {
-	own := func(id problem.ID, weight bool, text string, args ...any) {
-		l.found = append(l.found, remedied(Finding{ID: id, Grave: weight, Server: s.Name, Part: s.part, Text: fmt.Sprintf(text, args...)}, r.FS.Name))
+	own := func(id problem.ID, part string, weight bool, text string, args ...any) {
+		f := Finding{ID: id, Grave: weight, Server: s.Name, Part: part, Text: fmt.Sprintf(text, args...)}
+		l.found = append(l.found, remedied(f, r.FS.Name))
 	}
 	failed := r.Role(s.Name) == record.RoleFailed
 	switch {
 	case failed && !s.Answers:
-		own(FailedServer, note, "%s has failed and does not answer: %s", s.Name, s.Problem)
+		own(FailedServer, "", note, "%s has failed and does not answer: %s", s.Name, s.Problem)
 	case failed:
-		own(ReturningServer, note, "%s has failed, answers, and is not back yet: %s", s.Name, firstOf(s.Problem, "being brought up to date"))
+		own(ReturningServer, s.part, note, "%s has failed, answers, and is not back yet: %s", s.Name, firstOf(s.Problem, "being brought up to date"))
 		f := &l.found[len(l.found)-1]
 		its := remedied(Finding{ID: known(s.ProblemID, UnestablishedRole), Server: s.Name, Part: s.part}, r.FS.Name)
 		f.Do = strings.ReplaceAll(f.Do, "{remedy}", its.Do)
 	case !s.Answers:
-		own(known(s.ProblemID, SilentServer), grave, "%s does not answer: %s", s.Name, s.Problem)
+		own(known(s.ProblemID, SilentServer), "", grave, "%s does not answer: %s", s.Name, s.Problem)
 	case s.Generation < r.Generation:
-		own(OldGeneration, grave, "%s has generation %d, not %d", s.Name, s.Generation, r.Generation)
+		own(OldGeneration, "", grave, "%s has generation %d, not %d", s.Name, s.Generation, r.Generation)
 	case !a.Details.Confirmed:
-		own(UnconfirmedRecord, grave, "%s has not heard from a majority since it booted", s.Name)
+		own(UnconfirmedRecord, "", grave, "%s has not heard from a majority since it booted", s.Name)
 	case s.Problem != "":
-		own(s.ProblemID, grave, "%s: %s", s.Name, s.Problem)
+		own(s.ProblemID, s.part, grave, "%s: %s", s.Name, s.Problem)
 	}
 	for _, p := range a.Details.Problems {
-		f := Finding{ID: known(p.ID, ReportedProblem), Grave: !p.Note && !failed, Server: s.Name, Part: p.Part, Text: s.Name + ": " + p.Text}
-		l.found = append(l.found, remedied(f, r.FS.Name))
+		own(known(p.ID, ReportedProblem), p.Part, !p.Note && !failed, "%s: %s", s.Name, p.Text)
 	}
-	for _, peer := range slices.Sorted(maps.Keys(a.Dial)) {
-		f := a.Dial[peer]
-		if peer == dial.FileServer {
-			_, unreached := a.Dial[r.FS.Name] // which says more
-			if s.Answers && !failed && !unreached && report.Leased && now.Sub(f.Since) > connectPatience {
-				l.add(UnopenedSession, grave, s.Name, r.FS.Name, "programs on %s wait: no session of the share at %s: %s", s.Name, r.FS.Name, f.Error)
-			}
-			continue
-		}
-		lasting := now.Sub(f.Since) > connectPatience || f.ProblemID == problem.SmallPackets && f.Again // a server that is cut off looks so once
-		if lasting && s.Answers && answered(report, peer) && r.Role(peer) != record.RoleFailed {
-			l.add(known(f.ProblemID, MissingConnection), grave, s.Name, peer, "%s gets no data connection to %s: %s", s.Name, peer, f.Error)
-		}
+	if s.Answers {
+		l.connections(r, report, s.Name, a.Dial, now)
 	}
 	if a.Role.Aside != "" {
-		f := Finding{ID: FilesAside, Server: s.Name, Part: a.Role.Aside}
-		f.Text = fmt.Sprintf("%s came back with files that nobody else has; they are in %s", s.Name, a.Role.Aside)
-		l.found = append(l.found, remedied(f, ""))
+		own(FilesAside, a.Role.Aside, note, "%s came back with files that nobody else has; they are in %s", s.Name, a.Role.Aside)
+	}
+}
+
+// connections says which other servers a server does not reach for data, and whether its programs reach the share.
+func (l *list) connections(r record.Record, report Report, server string, failures map[string]dial.Failure, now time.Time) {
+	for _, peer := range slices.Sorted(maps.Keys(failures)) {
+		f := failures[peer]
+		lasting := now.Sub(f.Since) > connectPatience || f.ProblemID == problem.SmallPackets && f.Again // a server that is being cut off looks so once
+		_, unreached := failures[r.FS.Name]                                                             // which says more than that the share is not
+		switch {
+		case !lasting:
+		case peer == dial.FileServer && report.Leased && !unreached && r.Role(server) != record.RoleFailed:
+			l.add(UnopenedSession, grave, server, r.FS.Name, "programs on %s wait: no session of the share at %s: %s", server, r.FS.Name, f.Error)
+		case answered(report, peer) && r.Role(peer) != record.RoleFailed:
+			l.add(known(f.ProblemID, MissingConnection), grave, server, peer, "%s gets no data connection to %s: %s", server, peer, f.Error)
+		}
 	}
 }
 
