@@ -64,7 +64,7 @@ func (u Units) job(ctx context.Context, step, unit string, call func(context.Con
 			}
 			return nil
 		case <-ctx.Done():
-			return fmt.Errorf("%s: %w", unit, ctx.Err())
+			return fmt.Errorf("%s: %w", unit, context.Cause(ctx))
 		}
 	})
 }

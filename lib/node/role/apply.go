@@ -160,7 +160,7 @@ func (k *Keeper) phase(ctx context.Context, units system.Units, r record.Record,
 }
 
 func (k *Keeper) step(ctx context.Context, units system.Units, r record.Record, s Step) error {
-	ctx, cancel := context.WithTimeout(ctx, unitPatience)
+	ctx, cancel := context.WithTimeoutCause(ctx, unitPatience, fmt.Errorf("not done in %s", unitPatience))
 	defer cancel()
 	name := s.String()
 	switch s.Action {
