@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -123,7 +124,7 @@ func (d *Daemon) ask(ctx context.Context, to string, q Request) (Reply, error) {
 				return r, err
 			}
 		} else if v := running.snapshot(); v.Verdict == Lost {
-			return Reply{}, problem.As(v.ProblemID, fmt.Errorf("%s is lost: %s", to, v.Error))
+			return Reply{}, problem.As(v.ProblemID, fmt.Errorf("%s is lost: %s", to, cmp.Or(v.Error, v.Facts.Problem, "no answer")))
 		}
 	}
 	stream, err := d.streamTo(s)(ctx)

@@ -24,7 +24,7 @@ const connectPatience = 5 * time.Second
 // findings lists what is wrong, gravest first within each server's rows as the record orders them. Consequences of a silent server
 // are not listed beside it.
 func findings(r record.Record, report Report, answers map[string]Answer, now time.Time) []Finding {
-	l := list{}
+	l := list{found: []Finding{}} // an empty list in JSON too
 	if deaf(answers) {
 		l.add(NobodyToAsk, grave, report.SeenFrom, "", "%s: %v; nothing is known of the servers", report.SeenFrom, link.ErrNotRunning)
 		return l.found
@@ -89,6 +89,7 @@ func (l *list) server(r record.Record, report Report, s Server, a Answer, now ti
 		f := &l.found[len(l.found)-1]
 		its := remedied(Finding{ID: known(s.ProblemID, UnestablishedRole), Server: s.Name, Part: s.part}, r.FS.Name)
 		f.Do = strings.ReplaceAll(f.Do, "{remedy}", its.Do)
+	case !s.Answers && report.muffled[s.Name]: // whoever sends it large packets says so
 	case !s.Answers:
 		own(known(s.ProblemID, SilentServer), "", grave, "%s does not answer: %s", s.Name, s.Problem)
 	case s.Generation < r.Generation:
@@ -109,17 +110,20 @@ func (l *list) server(r record.Record, report Report, s Server, a Answer, now ti
 	}
 }
 
+// muffling says that what is sent to a server in small packets only arrives. One that is being cut off looks so once.
+func muffling(f dial.Failure) bool { return f.ProblemID == problem.SmallPackets && f.Again }
+
 // connections says which other servers a server does not reach for data, and whether its programs reach the share.
 func (l *list) connections(r record.Record, report Report, server string, failures map[string]dial.Failure, now time.Time) {
 	for _, peer := range slices.Sorted(maps.Keys(failures)) {
 		f := failures[peer]
-		lasting := now.Sub(f.Since) > connectPatience || f.ProblemID == problem.SmallPackets && f.Again // a server that is being cut off looks so once
-		_, unreached := failures[r.FS.Name]                                                             // which says more than that the share is not
+		lasting := now.Sub(f.Since) > connectPatience || muffling(f)
+		_, unreached := failures[r.FS.Name] // which says more than that the share is not
 		switch {
 		case !lasting:
 		case peer == dial.FileServer && report.Leased && !unreached && r.Role(server) != record.RoleFailed:
 			l.add(UnopenedSession, grave, server, r.FS.Name, "programs on %s wait: no session of the share at %s: %s", server, r.FS.Name, f.Error)
-		case answered(report, peer) && r.Role(peer) != record.RoleFailed:
+		case (answered(report, peer) || report.muffled[peer]) && r.Role(peer) != record.RoleFailed:
 			l.add(known(f.ProblemID, MissingConnection), grave, server, peer, "%s gets no data connection to %s: %s", server, peer, f.Error)
 		}
 	}

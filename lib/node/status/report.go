@@ -38,7 +38,8 @@ type Report struct {
 	Findings       []Finding `json:"findings"`
 
 	roomKnown bool
-	fullest   string // the server that bounds the room
+	muffled   map[string]bool // servers that somebody reaches with small packets only; they answer no question whose answer is long
+	fullest   string          // the server that bounds the room
 }
 
 // Server is one row of the report.
@@ -95,7 +96,7 @@ func Compile(r record.Record, self string, answers map[string]Answer, now time.T
 	fs := answers[r.FS.Name]
 	report := Report{
 		Cluster: r.Cluster, Generation: r.Generation, SeenFrom: self,
-		FS: r.FS.Name, Leased: fs.Err == nil && fs.Details.Leased, VirtualAddress: r.FS.VirtualAddress,
+		FS: r.FS.Name, Leased: fs.Err == nil && fs.Details.Leased, VirtualAddress: r.FS.VirtualAddress, muffled: map[string]bool{},
 	}
 	for _, s := range r.Servers {
 		a := answers[s.Name]
@@ -116,6 +117,13 @@ func Compile(r record.Record, self string, answers map[string]Answer, now time.T
 	for i, p := range r.Pairs {
 		report.addReplica(answers, p.DRS1, r.FS.Name, "drs1", i+1)
 		report.addReplica(answers, p.DRS2, p.DRS1, "drs2", i+1)
+	}
+	for _, a := range answers {
+		for peer, f := range a.Dial {
+			if muffling(f) {
+				report.muffled[peer] = true
+			}
+		}
 	}
 	report.Findings = findings(r, report, answers, now)
 	return report

@@ -262,6 +262,9 @@ func TestPrint(t *testing.T) {
 func TestPrintWhenAllIsWell(t *testing.T) {
 	w := newWorld(recordtest.Parse(t, "fs=L1 pairs=W3/M2 spares=M3"))
 	report := Compile(w.record, "L1", w.answers, now)
+	if report.Findings == nil {
+		t.Error("findings would be null in JSON, and not an empty list")
+	}
 	var text strings.Builder
 	if err := report.Print(&text, now); err != nil {
 		t.Fatal(err)

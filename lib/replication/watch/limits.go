@@ -39,10 +39,10 @@ func instancesLimit() error {
 	return limit(problem.NoInotify, instancesSetting, "one more instance", 2*max(128, setting(instancesSetting)))
 }
 
-// watchesLimit counts the directories, so that whoever raises the limit has to do it once.
+// watchesLimit counts the directories, so that whoever raises the limit has to do it once. Other programs of the same user have their part of it.
 func (d *directories) watchesLimit() error {
 	n := d.count(d.root.Descriptor(), ".")
-	return limit(problem.NoWatches, watchesSetting, fmt.Sprintf("the %d directories of the share", n), 2*n)
+	return limit(problem.NoWatches, watchesSetting, fmt.Sprintf("the %d directories of the share", n), 2*max(n, setting(watchesSetting)))
 }
 
 func (d *directories) count(dir int, name string) int {

@@ -276,7 +276,7 @@ func TestWatchLimit(t *testing.T) {
 	select {
 	case err := <-w.stopped:
 		if !errors.Is(err, ErrLimit) || problem.Of(err) != problem.NoWatches || !strings.Contains(err.Error(), "fs.inotify.max_user_watches is ") ||
-			!strings.Contains(err.Error(), "too few for the 10 directories of the share; raise it: sysctl -w fs.inotify.max_user_watches=20") {
+			!strings.Contains(err.Error(), "too few for the 10 directories of the share; raise it: sysctl -w fs.inotify.max_user_watches="+fmt.Sprint(2*max(10, setting(watchesSetting)))) {
 			t.Errorf("got %v", err)
 		}
 	case <-time.After(10 * time.Second):
