@@ -9,12 +9,14 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
 	"hafs/lib/cluster/record"
 	"hafs/lib/host/problem"
 	"hafs/lib/host/socket"
+	"hafs/lib/testkit/networktest"
 )
 
 // A connection that is not wanted any more while it is being made has not failed: nobody would ever take such a failure back.
@@ -141,4 +143,42 @@ func TestASessionOfTheShareThatCannotBeOpened(t *testing.T) {
 	if said() != "" {
 		t.Errorf("noted %q", said())
 	}
+}
+
+// A connection that is kept, and over which nothing large was sent since, is found out all the same; and that it works again.
+func TestANetworkThatPassesSmallPacketsOnly(t *testing.T) {
+	if !networktest.Alone(t) {
+		return
+	}
+	p, _ := world(t, nil)
+	pool := p.keeper.pool
+	pool.dialer.Full = true
+	go pool.renew(t.Context(), record.Server{Name: "M2", Address: "127.0.0.1"})
+	await := func(what string, is func(f Failure, failed bool) bool) {
+		t.Helper()
+		begun := time.Now()
+		for {
+			pool.failures.mu.Lock()
+			f, failed := pool.failures.now["M2"]
+			pool.failures.mu.Unlock()
+			if is(f, failed) {
+				t.Logf("%s after %s", what, time.Since(begun))
+				return
+			}
+			if time.Since(begun) > 20*time.Second {
+				t.Fatalf("not %s: %+v", what, f)
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+	}
+	await("connected", func(Failure, bool) bool {
+		c := pool.entry(record.Server{Name: "M2", Address: "127.0.0.1"})
+		c.making.Lock()
+		defer c.making.Unlock()
+		return c.client != nil
+	})
+	networktest.DropLarger(t, 1400, p.keeper.Settings.Port)
+	await("known", func(f Failure, _ bool) bool { return f.ProblemID == problem.SmallPackets && f.Again })
+	networktest.Heal(t)
+	await("well again", func(_ Failure, failed bool) bool { return !failed })
 }

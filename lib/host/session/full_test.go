@@ -2,47 +2,21 @@ package session
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
-	"os"
-	"os/exec"
-	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/sys/unix"
 
 	"hafs/lib/host/problem"
+	"hafs/lib/testkit/networktest"
 )
 
 // A network that drops what is larger than its MTU is named, whether the handshake gets through it or not; a connection for heartbeats does not care.
 func TestNetworkThatPassesSmallPacketsOnly(t *testing.T) {
-	const inside = "HAFS_SMALL_PACKETS_TEST"
-	if os.Getenv(inside) == "" {
-		for _, tool := range []string{"nft", "ip"} {
-			if _, err := exec.LookPath(tool); err != nil {
-				t.Skip(err)
-			}
-		}
-		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v")
-		cmd.Env = append(os.Environ(), inside+"=1")
-		root := []syscall.SysProcIDMap{{ContainerID: 0, HostID: os.Getuid(), Size: 1}}
-		cmd.SysProcAttr = &syscall.SysProcAttr{
-			Cloneflags: unix.CLONE_NEWUSER | unix.CLONE_NEWNET, UidMappings: root, GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-		}
-		out, err := cmd.CombinedOutput()
-		if errors.Is(err, unix.EPERM) {
-			t.Skip("needs a user namespace: ", err)
-		}
-		if err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
+	if !networktest.Alone(t) {
 		return
 	}
-	run(t, "ip", "link", "set", "lo", "up")
 	for _, c := range []struct {
 		largest int
 		full    bool
@@ -59,7 +33,7 @@ func TestNetworkThatPassesSmallPacketsOnly(t *testing.T) {
 		d, err := NewDialer(settings(t, private, trust(authority), port))
 		must(t, err)
 		d.Full = c.full
-		run(t, "nft", fmt.Sprintf("table ip way { chain in { type filter hook input priority 0; ip length > %d tcp dport %d drop; }; }", c.largest, port))
+		networktest.DropLarger(t, c.largest, port)
 		ctx, cancel := context.WithTimeout(t.Context(), enough)
 		client, err := d.Dial(ctx, "W3", "127.0.0.1")
 		cancel()
@@ -69,14 +43,7 @@ func TestNetworkThatPassesSmallPacketsOnly(t *testing.T) {
 		if client != nil {
 			client.Close()
 		}
-		run(t, "nft", "delete table ip way")
-	}
-}
-
-func run(t *testing.T, name string, args ...string) {
-	t.Helper()
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %s: %v: %s", name, strings.Join(args, " "), err, out)
+		networktest.Heal(t)
 	}
 }
 
