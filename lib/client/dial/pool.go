@@ -2,9 +2,11 @@ package dial
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -124,8 +126,12 @@ func (p *pool) renew(ctx context.Context, s record.Server) {
 		}
 		p.mu.Unlock()
 		if err == nil {
-			if use(ctx, client); ctx.Err() != nil {
+			ended := use(ctx, client)
+			if ctx.Err() != nil {
 				return // sessions that use it go on
+			}
+			if errors.Is(ended, syscall.ETIMEDOUT) { // if small packets are all that gets through, the next attempt finds that too
+				p.failures.note(s.Name, session.ErrSmallPackets)
 			}
 		} else {
 			p.log.Debug().Err(err).Str("peer", s.Name).Msg("no data connection")
@@ -137,16 +143,16 @@ func (p *pool) renew(ctx context.Context, s record.Server) {
 	}
 }
 
-// use sends something large now and then, until the connection ends or is not kept any more.
-func use(ctx context.Context, client *ssh.Client) {
-	ended := make(chan struct{})
-	go func() { _ = client.Wait(); close(ended) }()
+// use sends something large now and then, until the connection ends, and why, or is not kept any more.
+func use(ctx context.Context, client *ssh.Client) error {
+	ended := make(chan error, 1)
+	go func() { ended <- client.Wait() }()
 	for {
 		select {
-		case <-ended:
-			return
+		case err := <-ended:
+			return err
 		case <-ctx.Done():
-			return
+			return ctx.Err()
 		case <-time.After(fullEvery):
 			_ = session.SendFull(client) // an error is the end
 		}

@@ -16,9 +16,9 @@ import (
 	"hafs/lib/host/problem"
 )
 
-// errSmallPackets means that a peer took small packets and not the larger ones after them: somewhere on the way a network has a smaller MTU than
+// ErrSmallPackets means that a peer took small packets and not the larger ones after them: somewhere on the way a network has a smaller MTU than
 // the servers believe, and nobody tells them.
-var errSmallPackets = problem.As(problem.SmallPackets, errors.New("small packets get through, larger ones do not"))
+var ErrSmallPackets = problem.As(problem.SmallPackets, errors.New("small packets get through, larger ones do not"))
 
 // fullBytes is more than one packet takes in any network that is in use (jumbo frames: 9,000).
 const fullBytes = 9 << 10

@@ -129,7 +129,7 @@ func (d *Dialer) Dial(ctx context.Context, name, address string) (*ssh.Client, e
 	}
 	if err != nil {
 		if greeted.unheard() && ctx.Err() == nil {
-			err = fmt.Errorf("%w: %w", errSmallPackets, err)
+			err = fmt.Errorf("%w: %w", ErrSmallPackets, err)
 		}
 		conn.Close()
 		if ctx.Err() != nil {
