@@ -3,6 +3,7 @@ package system
 import (
 	"context"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -93,9 +94,33 @@ type Unit struct {
 	Quiet time.Duration
 }
 
+// Looker looks at units again and again, and keeps its connection to systemd meanwhile.
+type Looker struct {
+	Machine Machine
+
+	units   *Units
+	watched map[string]bool // whether a service has a watchdog
+}
+
 // States are those of the units with the given names or patterns that systemd has loaded. One that it has not is not among them: it does not run.
-func (u Units) States(ctx context.Context, patterns ...string) ([]Unit, error) {
-	listed, err := u.bus.ListUnitsByPatternsContext(ctx, nil, patterns)
+func (l *Looker) States(ctx context.Context, patterns ...string) ([]Unit, error) {
+	if l.units == nil {
+		units, err := l.Machine.Units(context.WithoutCancel(ctx)) // the connection ends with the context it is made in
+		if err != nil {
+			return nil, err
+		}
+		l.units, l.watched = &units, map[string]bool{}
+	}
+	states, err := l.look(ctx, patterns)
+	if err != nil { // systemd may have begun anew
+		l.units.Close()
+		l.units = nil
+	}
+	return states, err
+}
+
+func (l *Looker) look(ctx context.Context, patterns []string) ([]Unit, error) {
+	listed, err := l.units.bus.ListUnitsByPatternsContext(ctx, nil, patterns)
 	if err != nil {
 		return nil, fmt.Errorf("ask systemd for units: %w", err)
 	}
@@ -103,7 +128,7 @@ func (u Units) States(ctx context.Context, patterns ...string) ([]Unit, error) {
 	for _, s := range listed {
 		unit := Unit{Name: s.Name, Active: s.ActiveState, Sub: s.SubState}
 		if s.ActiveState == "active" && strings.HasSuffix(s.Name, ".service") {
-			if unit.Quiet, err = u.quiet(ctx, s.Name); err != nil {
+			if unit.Quiet, err = l.quiet(ctx, s.Name); err != nil {
 				return nil, err
 			}
 		}
@@ -113,38 +138,35 @@ func (u Units) States(ctx context.Context, patterns ...string) ([]Unit, error) {
 }
 
 // quiet reads systemd's time before its own: what is told between the two only makes it younger.
-func (u Units) quiet(ctx context.Context, unit string) (time.Duration, error) {
-	told, err := u.bus.GetUnitTypePropertyContext(ctx, unit, "Service", "WatchdogTimestampMonotonic")
-	if err != nil {
-		return 0, fmt.Errorf("ask systemd for the watchdog of %s: %w", unit, err)
+func (l *Looker) quiet(ctx context.Context, unit string) (time.Duration, error) {
+	watched, known := l.watched[unit]
+	if !known {
+		patience, err := l.micros(ctx, unit, "WatchdogUSec")
+		if err != nil {
+			return 0, err
+		}
+		watched = patience > 0 && patience < math.MaxUint64 // infinity
+		l.watched[unit] = watched
 	}
-	at, _ := told.Value.Value().(uint64) // microseconds; 0: it has no watchdog
+	if !watched {
+		return 0, nil
+	}
+	at, err := l.micros(ctx, unit, "WatchdogTimestampMonotonic")
+	if err != nil || at == 0 { // it has ended meanwhile
+		return 0, err
+	}
 	var now unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil || at == 0 {
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
 		return 0, err
 	}
 	return max(time.Duration(now.Nano())-time.Duration(at)*time.Microsecond, 0), nil
 }
 
-// Looker looks at units again and again, and keeps its connection to systemd meanwhile.
-type Looker struct {
-	Machine Machine
-	units   *Units
-}
-
-// States is that of Units.
-func (l *Looker) States(ctx context.Context, patterns ...string) ([]Unit, error) {
-	if l.units == nil {
-		units, err := l.Machine.Units(context.WithoutCancel(ctx)) // the connection ends with the context it is made in
-		if err != nil {
-			return nil, err
-		}
-		l.units = &units
+func (l *Looker) micros(ctx context.Context, unit, property string) (uint64, error) {
+	p, err := l.units.bus.GetUnitTypePropertyContext(ctx, unit, "Service", property)
+	if err != nil {
+		return 0, fmt.Errorf("ask systemd for %s of %s: %w", property, unit, err)
 	}
-	states, err := l.units.States(ctx, patterns...)
-	if err != nil { // systemd may have begun anew
-		l.units.Close()
-		l.units = nil
-	}
-	return states, err
+	n, _ := p.Value.Value().(uint64)
+	return n, nil
 }
