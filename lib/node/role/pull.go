@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"hafs/lib/cluster/gate"
 	"hafs/lib/cluster/record"
 )
 
@@ -38,6 +39,9 @@ func pullArguments(aside, shell, directory string) []string {
 // has differently, is moved to /var/lib/hafs/divergent/<generation>, so that nothing is lost without a word; the folder
 // is returned, empty when nothing was moved.
 func (k *Keeper) pull(ctx context.Context, r record.Record) (string, error) {
+	if err := gate.CheckMarker(r.DataDirectory, r.Cluster); err != nil {
+		return "", err
+	}
 	aside := filepath.Join(k.Settings.State("divergent"), strconv.FormatUint(r.Generation, 10))
 	list := aside + ".list"
 	cmd := exec.CommandContext(ctx, "rsync", pullArguments(aside, "hafs-dial", r.DataDirectory)...)
