@@ -157,25 +157,32 @@ func (d *Daemon) hear(from string, now time.Time) {
 func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
 	f := Facts{Cluster: have.Cluster, Generation: have.Generation, Version: d.Version, Examination: d.Settings.ExaminationTime}
 	f.Healthy, f.Problem = d.health()
-	if f.Problem == "" {
-		d.mu.Lock()
-		f.Problem = d.voteDamage
-		d.mu.Unlock()
+	d.mu.Lock()
+	f.Bare = d.bare.how
+	for _, problem := range []string{d.voteDamage, d.bare.problem} {
+		if f.Problem == "" {
+			f.Problem = problem
+		}
 	}
+	d.mu.Unlock()
 	if voted > have.Generation {
 		f.Voted = voted
 	}
 	if have.Role(d.Settings.Name) != record.RoleFailed { // then nobody cares, and an answer need not read a file
 		return &f
 	}
+	f.Fit = f.Bare == "" && d.fit(have)
+	return &f
+}
+
+// fit says whether hafs-role has brought this server, which has failed, up to date.
+func (d *Daemon) fit(have record.Record) bool {
 	var role struct {
 		Generation uint64 `json:"generation"`
 		Fit        bool   `json:"fit"`
 	}
-	if text, err := os.ReadFile(d.Settings.Run("role.json")); err == nil && json.Unmarshal(text, &role) == nil {
-		f.Fit = role.Fit && role.Generation == have.Generation
-	}
-	return &f
+	text, err := os.ReadFile(d.Settings.Run("role.json"))
+	return err == nil && json.Unmarshal(text, &role) == nil && role.Fit && role.Generation == have.Generation
 }
 
 func (d *Daemon) details(have record.Record, confirmed bool, voted uint64) *Details {
@@ -189,6 +196,8 @@ func (d *Daemon) details(have record.Record, confirmed bool, voted uint64) *Deta
 		}
 	}
 	x.FreeBytes, x.SizeBytes = space(have.DataDirectory)
+	_, err := os.Lstat(d.Settings.Refilling())
+	x.Refilling = err == nil
 	return &x
 }
 
@@ -236,9 +245,11 @@ func (d *Daemon) vote(from string, q Request) (agree.Answer, error) {
 // position is how far hafs-mirror says that this server's copy has come. A copy that was not fed in every generation since is of an older share: it is
 // not complete any more, also before its feeder has found that out.
 func (d *Daemon) position(have record.Record) *repair.Position {
-	var p repair.Position
-	text, err := os.ReadFile(d.Settings.Position())
-	if err != nil || json.Unmarshal(text, &p) != nil {
+	d.mu.Lock()
+	bare := d.bare.how != ""
+	d.mu.Unlock()
+	p := readPosition(d.Settings.Position())
+	if p == nil || bare {
 		return nil
 	}
 	for n := p.Generation; p.Complete && n <= have.Generation; n++ {
@@ -246,5 +257,5 @@ func (d *Daemon) position(have record.Record) *repair.Position {
 		role := then.Role(d.Settings.Name)
 		p.Complete = err == nil && (role == record.RoleDRS1 || role == record.RoleDRS2)
 	}
-	return &p
+	return p
 }

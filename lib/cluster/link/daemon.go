@@ -60,6 +60,8 @@ type Daemon struct {
 	says      map[string]time.Duration // the examination time each server said last; 0: it says none
 	probeDue  time.Time                // when hafs-probe may be started again
 	behind    Behind                   // on FS: the replica that does not take what others take
+	bareSince map[string]time.Time     // on FS: servers whose directories do not hold the share, and since when
+	bare      bareness                 // of this server's own directory
 	unfit     string                   // on FS: why the share takes no changes, by what its clients meet
 }
 
@@ -106,6 +108,7 @@ func (d *Daemon) Run(ctx context.Context) error {
 	go d.accept(ctx, listener)
 	go d.announce(ctx)
 	go d.followCopies(ctx)
+	go d.followShare(ctx)
 	system.Ready(ctx, d.alive)
 	d.Log.Info().Uint64("generation", d.record.Generation).Bool("confirmed", d.confirmed).Msg("watching")
 	for {

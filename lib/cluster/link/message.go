@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hafs/lib/cluster/agree"
+	"hafs/lib/cluster/gate"
 	"hafs/lib/cluster/record"
 	"hafs/lib/cluster/repair"
 )
@@ -63,6 +64,8 @@ type Facts struct {
 	Fit        bool   `json:"fit,omitempty"`     // failed in the record, and ready to be taken back
 	Voted      uint64 `json:"voted,omitempty"`   // has voted for this later generation: the answer counts for no lease of an earlier one
 	Version    string `json:"version,omitempty"` // of its release; empty: one that does not say it yet
+	// Bare says in which way its directory does not hold the share; empty: it holds it.
+	Bare gate.Bareness `json:"bare,omitempty"`
 	// Examination is how long after it heard the question this server does not help to replace FS; 0: its release is older than that it is said.
 	Examination time.Duration `json:"examination_ns,omitempty"`
 }

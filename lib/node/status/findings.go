@@ -142,6 +142,10 @@ func remedy(a Answer, name string) string {
 	switch {
 	case strings.Contains(a.Details.Facts.Problem, agree.ErrDamaged.Error()):
 		return "hafs-promote failed " + name + "; it is taken back by itself, and votes again"
+	case a.Details.Facts.Bare == gate.Bare && a.Role.Role != record.RoleFS:
+		return "hafs-promote init --empty on " + name + ", if that is its new disk"
+	case a.Details.Facts.Bare != "":
+		return "mount the file system of the share there"
 	case a.Details.Facts.Problem != "":
 		return "look at the disk that holds that directory"
 	case strings.Contains(a.Role.Problem, gate.ErrNoMarker.Error()):

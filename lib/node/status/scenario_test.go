@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hafs/lib/client/dial"
+	"hafs/lib/cluster/gate"
 	"hafs/lib/cluster/link"
 	"hafs/lib/cluster/record"
 	"hafs/lib/node/feeding"
@@ -58,6 +59,9 @@ func (w world) happen(event, name, text string) error {
 		return nil
 	case "disk":
 		a.Details.Facts.Problem = text
+	case "bare": // how, and what the server says of it
+		how, problem, _ := strings.Cut(text, " ")
+		a.Details.Facts.Bare, a.Details.Facts.Problem = gate.Bareness(how), problem
 	case "role":
 		a.Role.Problem = text
 	case "refused": // by another server, since a while
