@@ -106,6 +106,7 @@ func (r *Reception) session(ctx context.Context, conn *net.UnixConn) error {
 	}()
 	switch s.Kind {
 	case gate.Replica:
+		r.forget()
 		if p := r.position(); !p.Complete || !r.continuous(p.Generation) { // until it has all of it, it is not fit to succeed
 			if err := r.note(change.Position{}); err != nil {
 				return err
@@ -157,6 +158,13 @@ func (r *Reception) passed(ctx context.Context, paths []string, through bool) er
 	}
 	r.mirror.ReportAll(paths)
 	return nil
+}
+
+// forget has the position read anew: hafs-promote init --empty takes it away when another disk is in the place of the copy.
+func (r *Reception) forget() {
+	r.noting.Lock()
+	defer r.noting.Unlock()
+	r.noted = nil
 }
 
 func (r *Reception) position() change.Position {
