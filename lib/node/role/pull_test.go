@@ -49,7 +49,7 @@ func TestNothingIsPulledIntoADirectoryWithoutTheShare(t *testing.T) {
 	k := &Keeper{Settings: config.Settings{Name: "X1", StateDirectory: t.TempDir()}, Log: zerolog.Nop()}
 	t.Setenv("PATH", t.TempDir()) // no rsync: it is not even begun
 	r := record.Record{Cluster: "test", Generation: 7, DataDirectory: dir, FS: record.FileServer{Name: "L1", SharedArea: dir}}
-	if _, err := k.pull(t.Context(), r); !errors.Is(err, gate.ErrNoMarker) {
+	if err := k.pull(t.Context(), r); !errors.Is(err, gate.ErrNoMarker) {
 		t.Error(err)
 	}
 }
