@@ -129,11 +129,15 @@ func (c closers) Close() error {
 	return errors.Join(all...)
 }
 
-// feeds refuses what comes from a server that does not feed this one by the newest record.
+// feeds refuses what comes from a server that does not feed this one by the newest record, and what was begun with another copy than the one that is here now: hafs-promote
+// init --empty takes away the position that each session begins with.
 func (r *Reception) feeds(from string) error {
 	now := r.record()
 	if feeder := gate.Feeder(now, r.settings.Name); feeder != from {
 		return fmt.Errorf("%s does not feed %s (%s) in generation %d, %q does", from, r.settings.Name, now.Role(r.settings.Name), now.Generation, feeder)
+	}
+	if _, err := os.Lstat(r.settings.Position()); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("the copy on %s is another one than that of before", r.settings.Name)
 	}
 	return nil
 }
