@@ -158,7 +158,7 @@ func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
 	f := Facts{Cluster: have.Cluster, Generation: have.Generation, Version: d.Version, Examination: d.Settings.ExaminationTime}
 	f.Healthy, f.Problem = d.health()
 	d.mu.Lock()
-	f.Bare = d.bare.how
+	f.Bare, f.Wanted = d.bare.how, d.wanted
 	for _, problem := range []string{d.voteDamage, d.bare.problem} {
 		if f.Problem == "" {
 			f.Problem = problem

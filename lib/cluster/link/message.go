@@ -68,6 +68,8 @@ type Facts struct {
 	Bare gate.Bareness `json:"bare,omitempty"`
 	// Examination is how long after it heard the question this server does not help to replace FS; 0: its release is older than that it is said.
 	Examination time.Duration `json:"examination_ns,omitempty"`
+	// Wanted is what its settings say, while it keeps to the one before because a member says none.
+	Wanted time.Duration `json:"examination_wanted_ns,omitempty"`
 }
 
 // Peer is what hafs-linkcheck knows of another server.
