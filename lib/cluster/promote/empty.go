@@ -16,8 +16,8 @@ import (
 	"hafs/lib/host/system"
 )
 
-// Empty has this server take an empty directory, that of a new disk, in the place of its copy of the share. The copy claims to be whole no more before the directory
-// is marked, so that whoever is filled by what follows (hafs-role, or the server that feeds this one) fills it as a whole.
+// Empty has this server take an empty directory, that of a new disk, in the place of its copy of the share. The copy claims to be whole no more before the
+// directory is marked, so that whoever fills it then (hafs-role, or the server that feeds this one) fills it as a whole.
 func (p Promoter) Empty(ctx context.Context, m system.Machine) error {
 	r, err := record.Store{Directory: p.Settings.StateDirectory}.Current()
 	if err != nil {

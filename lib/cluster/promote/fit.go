@@ -24,9 +24,9 @@ func Unfit(f link.Facts, r record.Record) string {
 
 // Untaken is why this server may not take an empty disk in the place of its copy; empty when it may. said is what the other servers say of themselves.
 //
-// What is given up is the claim of this copy to be whole, which would be wrong. The file sharing server with its lease has the share, and that is enough: to ask for a second
-// copy would refuse a cluster that has lost all others. One server at a time, though: an order given to all of them may have been given where disks are only not
-// mounted, and then each that obeys leaves one copy less that may succeed. A spare's copy counts for nothing.
+// What is given up is the claim of this copy to be whole, which would be wrong. The file sharing server with its lease has the share, and that is enough: to
+// ask for a second copy would refuse a cluster that has lost all others. One server at a time, though: an order given to all of them may have been given
+// where disks are only not mounted, and then each that obeys leaves one copy less that may succeed. A spare's copy counts for nothing.
 func Untaken(r record.Record, self string, said map[string]link.Details) string {
 	switch role := r.Role(self); role {
 	case record.RoleFS:

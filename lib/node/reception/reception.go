@@ -129,8 +129,8 @@ func (c closers) Close() error {
 	return errors.Join(all...)
 }
 
-// feeds refuses what comes from a server that does not feed this one by the newest record, and what was begun with another copy than the one that is here now: hafs-promote
-// init --empty takes away the position that each session begins with.
+// feeds refuses what comes from a server that does not feed this one by the newest record, and what was begun with another copy than the one that is here
+// now: hafs-promote init --empty takes away the position that each session begins with.
 func (r *Reception) feeds(from string) error {
 	now := r.record()
 	if feeder := gate.Feeder(now, r.settings.Name); feeder != from {

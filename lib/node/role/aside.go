@@ -16,8 +16,8 @@ import (
 	"hafs/lib/replication/change"
 )
 
-// aside is the newest folder of what only this server had when it came back, until somebody has looked and removed it; empty when there is none. A folder that is still
-// being filled, in a generation in which this server comes back, does not count.
+// aside is the newest folder of what only this server had when it came back, until somebody has looked and removed it; empty when there is none. A folder
+// that is still being filled, in a generation in which this server comes back, does not count.
 func (k *Keeper) aside(filling uint64) string {
 	entries, err := os.ReadDir(k.Settings.State("divergent"))
 	if err != nil {
@@ -39,7 +39,8 @@ func (k *Keeper) asideIn(generation uint64) string {
 	return filepath.Join(k.Settings.State("divergent"), strconv.FormatUint(generation, 10))
 }
 
-// gather adds what one attempt kept aside to what those before it did. What is there already stays: it is this server's own, while the later one came from the share.
+// gather adds what one attempt kept aside to what those before it did. What is there already stays: it is this server's own, while the later one came from
+// the share.
 func gather(m system.Machine, attempt, aside string) error {
 	if _, err := os.Lstat(attempt); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -70,7 +71,8 @@ func gather(m system.Machine, attempt, aside string) error {
 	return m.RemoveAll("forget the attempt", attempt)
 }
 
-// sift drops from a folder of what was kept aside all that the copy has by now, at the same path, and lists the rest: a line for each path, with what the copy has there.
+// sift drops from a folder of what was kept aside all that the copy has by now, at the same path, and lists the rest: a line for each path, with what the
+// copy has there.
 //
 //	only PATH   nothing
 //	older PATH  something else that was changed later

@@ -32,8 +32,8 @@ func pullArguments(aside, shell, directory string) []string {
 		"fs:" + directory + "/", directory + "/"}
 }
 
-// pull brings the copy of a server that was away up to date with the share before it is taken back. What it has and the share has not, or has differently, is moved to
-// /var/lib/hafs/divergent/<generation>, with a list beside it, so that nothing is lost without a word.
+// pull brings the copy of a server that was away up to date with the share before it is taken back. What it has and the share has not, or has differently, is
+// moved to /var/lib/hafs/divergent/<generation>, with a list beside it, so that nothing is lost without a word.
 func (k *Keeper) pull(ctx context.Context, r record.Record) error {
 	if err := gate.CheckMarker(r.DataDirectory, r.Cluster); err != nil {
 		return err

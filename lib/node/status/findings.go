@@ -54,7 +54,9 @@ func findings(r record.Record, report Report, answers map[string]Answer, now tim
 			}
 		}
 		if a.Role.Aside != "" {
-			add(false, s.Name, fmt.Sprintf("look at %[2]s.list, take what you need, then on %[1]s: rm -r %[2]s %[2]s.list", s.Name, a.Role.Aside), "%s came back with files that nobody else has; they are in %s", s.Name, a.Role.Aside)
+			add(false, s.Name,
+				fmt.Sprintf("look at %[2]s.list, take what you need, then on %[1]s: rm -r %[2]s %[2]s.list", s.Name, a.Role.Aside),
+				"%s came back with files that nobody else has; they are in %s", s.Name, a.Role.Aside)
 		}
 	}
 	for _, p := range report.Replicas {

@@ -155,8 +155,8 @@ func (s *serving) serve(ctx context.Context) error {
 // watchEvery is how soon it is seen, while nothing is sent, that the replica is not where it was.
 const watchEvery = time.Second
 
-// watch ends the session when its replica is gone from its place, or when the sender is not Allowed any more: it must hear of that also when nothing changes. It blocks when
-// the disk hangs.
+// watch ends the session when its replica is gone from its place, or when the sender is not Allowed any more: it must hear of that also when nothing changes.
+// It blocks when the disk hangs.
 func (s *serving) watch() {
 	again := time.NewTicker(watchEvery)
 	defer again.Stop()
