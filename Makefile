@@ -24,7 +24,10 @@ dist: build ## pack commands, units and folders for deployment into build/dist/h
 	@ln -s /var/lib/hafs/current build/dist/root/etc/hafs/cluster
 	@install -m 755 $(addprefix build/bin/,$(PROGRAMS)) build/dist/root/usr/local/bin/
 	@install -m 644 roles/hafs_services/files/units/* build/dist/root/etc/systemd/system/
-	@cd build/dist/root && find usr etc/systemd -type f | LC_ALL=C sort | xargs sha256sum | sed 's|  |  /|' > ../hafs.sha256
+	@# Files, so that folders that are gone differ from the release as well.
+	@echo 'Settings, keys and the newest record of HAFS on this server: hafs-status --help' > build/dist/root/etc/hafs/README
+	@echo 'State of HAFS on this server: records, the vote, the position of its copy, what was kept aside.' > build/dist/root/var/lib/hafs/README
+	@cd build/dist/root && find usr etc var -type f | LC_ALL=C sort | xargs sha256sum | sed 's|  |  /|' > ../hafs.sha256
 	@# The files keep their times: Ansible's unarchive takes two files of the same time for the same file.
 	@tar --sort=name --owner=0 --group=0 --numeric-owner -C build/dist/root -cf build/dist/hafs.tar \
 	  usr/local/bin etc/systemd/system etc/hafs var/lib/hafs

@@ -28,6 +28,7 @@ Examples:
   hafs-promote check /tmp/next       is this a whole record?
   hafs-promote init /tmp/first       the first generation of this server (deployment does it)
   hafs-promote init --renew /tmp/w3  this server's record is damaged: lay a copy of another one's
+  hafs-promote init --empty          this server has a new, empty disk for its copy: take it and have it filled
 
 Exit codes: 0 done or explained, 1 failed, 3 refused (by the rules or by the other servers; the reason is printed), 4 no majority
 answered (explain: the servers left would be none), 5 nothing to do.`
@@ -110,11 +111,30 @@ func (k *checkCommand) Run() error {
 }
 
 type initCommand struct {
-	Renew bool   `help:"Lay a record copied from a server that is well over one that cannot be read, which is kept aside."`
-	Dir   string `arg:"" type:"existingdir" help:"Directory with the three files."`
+	Renew bool   `help:"Lay a record copied from a server that is well over one that cannot be read, which is kept aside." xor:"how"`
+	Empty bool   `help:"Take the empty directory of a new disk in the place of this server's copy, which is then filled. The record stays." xor:"how"`
+	Dir   string `arg:"" optional:"" type:"existingdir" help:"Directory with the three files."`
 }
 
-func (i *initCommand) Run(c *cli) error {
+// Validate is called by kong before anything happens.
+func (i *initCommand) Validate() error {
+	switch {
+	case i.Empty && i.Dir != "":
+		return errors.New("--empty takes the record that is here, and no directory")
+	case !i.Empty && i.Dir == "":
+		return errors.New("expected \"<dir>\"")
+	}
+	return nil
+}
+
+func (i *initCommand) Run(ctx context.Context, c *cli) error {
+	if i.Empty {
+		p, err := c.promoter()
+		if err != nil {
+			return err
+		}
+		return p.Empty(ctx, system.Machine{})
+	}
 	first, err := load(i.Dir)
 	if err != nil {
 		return err

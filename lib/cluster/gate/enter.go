@@ -3,12 +3,9 @@ package gate
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
-	"strings"
 	"time"
 
 	"hafs/lib/cluster/lease"
@@ -16,7 +13,6 @@ import (
 	"hafs/lib/host/config"
 	"hafs/lib/host/confine"
 	"hafs/lib/host/exitcode"
-	"hafs/lib/host/problem"
 	"hafs/lib/host/socket"
 )
 
@@ -126,26 +122,5 @@ func (g Gate) handOver(file, daemon string, hello Session) error {
 	os.Stdin.Close()
 	os.Stdout.Close()
 	_, _ = conn.Read(make([]byte, 1))
-	return nil
-}
-
-// Marker is the file that says whose share a directory holds.
-const Marker = ".hafs-share"
-
-// ErrNoMarker means that a directory holds no share: its file system is not mounted, or it was never deployed.
-var ErrNoMarker = problem.As(problem.UnmountedShare, errors.New("no share here"))
-
-// CheckMarker says whether a directory holds the share of a cluster.
-func CheckMarker(directory, cluster string) error {
-	text, err := os.ReadFile(filepath.Join(directory, Marker))
-	switch {
-	case errors.Is(err, os.ErrNotExist):
-		return fmt.Errorf("%w: %s has no %s; is its file system mounted?", ErrNoMarker, directory, Marker)
-	case err != nil:
-		return err
-	}
-	if got := strings.TrimSpace(string(text)); got != "cluster: "+cluster {
-		return fmt.Errorf("%s holds another share: %s says %q, not %q", directory, Marker, got, "cluster: "+cluster)
-	}
 	return nil
 }

@@ -38,3 +38,12 @@ func (t Times) Lend(own, said time.Duration) time.Duration {
 	}
 	return min(own, said)
 }
+
+// Use is the examination time that a server goes by which was told another one than it has gone by so far: that one, as long as a member says none. Who says
+// none is of an older release, and would not tell that it has been changed too. before is zero when it is not known.
+func Use(told, before time.Duration, silent []string) time.Duration {
+	if before > 0 && len(silent) > 0 {
+		return before
+	}
+	return told
+}

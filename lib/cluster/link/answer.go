@@ -162,11 +162,14 @@ func (d *Daemon) hear(from string, now time.Time) {
 func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
 	f := Facts{Cluster: have.Cluster, Generation: have.Generation, Version: d.Version, Examination: d.Settings.ExaminationTime}
 	healthy, p := d.health()
-	if p.Text == "" {
-		d.mu.Lock()
-		p = d.voteDamage
-		d.mu.Unlock()
+	d.mu.Lock()
+	f.Bare, f.Wanted = d.bare.how, d.wanted
+	for _, another := range []problem.Problem{d.voteDamage, d.bare.problem} {
+		if p.Text == "" {
+			p = another
+		}
 	}
+	d.mu.Unlock()
 	f.Healthy, f.Problem, f.ProblemID, f.ProblemPart = healthy, p.Text, p.ID, p.Part
 	if voted > have.Generation {
 		f.Voted = voted
@@ -174,14 +177,18 @@ func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
 	if have.Role(d.Settings.Name) != record.RoleFailed { // then nobody cares, and an answer need not read a file
 		return &f
 	}
+	f.Fit = f.Bare == "" && d.fit(have)
+	return &f
+}
+
+// fit says whether hafs-role has brought this server, which has failed, up to date.
+func (d *Daemon) fit(have record.Record) bool {
 	var role struct {
 		Generation uint64 `json:"generation"`
 		Fit        bool   `json:"fit"`
 	}
-	if text, err := os.ReadFile(d.Settings.Run("role.json")); err == nil && json.Unmarshal(text, &role) == nil {
-		f.Fit = role.Fit && role.Generation == have.Generation
-	}
-	return &f
+	text, err := os.ReadFile(d.Settings.Run("role.json"))
+	return err == nil && json.Unmarshal(text, &role) == nil && role.Fit && role.Generation == have.Generation
 }
 
 func (d *Daemon) details(have record.Record, confirmed bool, voted uint64) *Details {
@@ -195,6 +202,8 @@ func (d *Daemon) details(have record.Record, confirmed bool, voted uint64) *Deta
 		}
 	}
 	x.FreeBytes, x.SizeBytes = space(have.DataDirectory)
+	_, err := os.Lstat(d.Settings.Refilling())
+	x.Refilling = err == nil
 	return &x
 }
 
@@ -242,9 +251,11 @@ func (d *Daemon) vote(from string, q Request) (agree.Answer, error) {
 // position is how far hafs-mirror says that this server's copy has come. A copy that was not fed in every generation since is of an older share: it is
 // not complete any more, also before its feeder has found that out.
 func (d *Daemon) position(have record.Record) *repair.Position {
-	var p repair.Position
-	text, err := os.ReadFile(d.Settings.Position())
-	if err != nil || json.Unmarshal(text, &p) != nil {
+	d.mu.Lock()
+	bare := d.bare.how != ""
+	d.mu.Unlock()
+	p := readPosition(d.Settings.Position())
+	if p == nil || bare {
 		return nil
 	}
 	for n := p.Generation; p.Complete && n <= have.Generation; n++ {
@@ -252,5 +263,5 @@ func (d *Daemon) position(have record.Record) *repair.Position {
 		role := then.Role(d.Settings.Name)
 		p.Complete = err == nil && (role == record.RoleDRS1 || role == record.RoleDRS2)
 	}
-	return &p
+	return p
 }

@@ -27,8 +27,10 @@ func (d *Daemon) followCopies(ctx context.Context) {
 		d.mu.Lock()
 		before := d.behind
 		d.behind, d.unfit = b, unfit
+		d.noteBare(fs, time.Now())
+		look := b.Name != before.Name || b.Name != "" || len(d.bareSince) > 0
 		d.mu.Unlock()
-		if b.Name != before.Name || b.Name != "" {
+		if look {
 			d.nudge()
 		}
 		sleep(ctx, copiesEvery)
@@ -63,16 +65,21 @@ func readCopies(path string, now time.Time) (b Behind, unfit problem.Problem) {
 	return b, unfit
 }
 
-// unable are the replicas to be reported because they are behind; with d.mu held.
+// unable are the servers to be reported because they are behind, or because their directories do not hold the share; with d.mu held.
 func (d *Daemon) unable() []Report {
-	alive := map[string]bool{}
+	alive, now := map[string]bool{}, time.Now()
 	for name, p := range d.peers {
 		alive[name] = p.snapshot().Verdict == Alive
 	}
-	reports := Unable(d.record, d.Settings.Name, d.behind, alive, time.Now())
+	why := "this replica does not take what others take: it is reported as failed"
+	reports := Unable(d.record, d.Settings.Name, d.behind, alive, now)
+	if len(reports) == 0 {
+		why = "the directory of this server does not hold the share: it is reported as failed"
+		reports = Unmarked(d.record, d.Settings.Name, d.bareSince, alive, now)
+	}
 	for _, r := range reports {
 		if _, told := d.due[r.Server]; !told {
-			d.Log.Warn().Str("event", "unable").Str("peer", r.Server).Msg("this replica does not take what others take: it is reported as failed")
+			d.Log.Warn().Str("event", "unable").Str("peer", r.Server).Msg(why)
 		}
 	}
 	return reports

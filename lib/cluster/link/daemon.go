@@ -61,11 +61,15 @@ type Daemon struct {
 	started   time.Time
 	times     lease.Times              // examination times that may be in force here
 	says      map[string]time.Duration // the examination time each server said last; 0: it says none
+	silent    []string                 // members that say none, as far as it is known here
+	wanted    time.Duration            // the examination time of the settings, when it is not gone by because of them
 	probeDue  time.Time                // when hafs-probe may be started again
 	behind    Behind                   // on FS: the replica that does not take what others take
 	parts     parts                    // of this server
 	unwatched problem.Problem          // why hafs-watch could not watch
 	unfit     problem.Problem          // on FS: why the share takes no changes, by what its clients meet
+	bareSince map[string]time.Time     // on FS: servers whose directories do not hold the share, and since when
+	bare      bareness                 // of this server's own directory
 }
 
 type peerLink struct {
@@ -112,10 +116,15 @@ func (d *Daemon) Run(ctx context.Context) error {
 	go d.announce(ctx)
 	go d.followCopies(ctx)
 	go d.followParts(ctx)
+	go d.followShare(ctx)
 	system.Ready(ctx, d.alive)
 	d.Log.Info().Uint64("generation", d.record.Generation).Bool("confirmed", d.confirmed).Msg("watching")
 	for {
 		next := d.reconcile(ctx)
+		if d.changes() {
+			d.Log.Info().Dur("examination_ms", d.wanted).Msg("all members say their examination times: starting again with the new one")
+			return nil
+		}
 		timer := time.NewTimer(next)
 		select {
 		case <-d.wake:

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"hafs/lib/cluster/lease"
+	"hafs/lib/cluster/record"
 )
 
 // longer is the examination time before it is changed to that of all other tests.
@@ -117,5 +118,82 @@ func TestDamagedTimesAreNoTimes(t *testing.T) {
 	}
 	if d.times != (lease.Times{Shortest: examination, Longest: examination}) {
 		t.Error(d.times)
+	}
+}
+
+// A change is not gone by while a member says none, over any number of starts, and is when all say theirs.
+func TestTimeStaysWhileAMemberSaysNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := inMemory(t)
+		hears := func(d *Daemon, b, c time.Duration) {
+			for name, says := range map[string]time.Duration{"b": b, "c": c} {
+				q := beatOfFS()
+				q.Examination = says
+				d.answer(name, q)
+			}
+			d.settleTimes()
+		}
+		hears(newVoter(t, "a", dir, three(t, 7, "a")), examination, 0)
+		for range 2 {
+			d := newVoterWith(t, "a", dir, three(t, 7, "a"), longer)
+			if f := d.facts(d.record, 0); f.Examination != examination || f.Wanted != longer || d.serving.examination != examination || d.times.Longest != examination {
+				t.Fatalf("it goes by %s (%+v), and wants %s", f.Examination, d.times, f.Wanted)
+			}
+			if d.changes() {
+				t.Error("it changes before c was heard")
+			}
+			hears(d, examination, 0)
+			if d.changes() {
+				t.Error("it changes although c says none")
+			}
+		}
+		d := newVoterWith(t, "a", dir, three(t, 7, "a"), longer)
+		hears(d, examination, examination)
+		if !d.changes() {
+			t.Error("it does not change although all say theirs")
+		}
+		d = newVoterWith(t, "a", dir, three(t, 7, "a"), longer)
+		if f := d.facts(d.record, 0); f.Examination != longer || f.Wanted != 0 || d.changes() {
+			t.Errorf("it goes by %s", f.Examination)
+		}
+	})
+}
+
+// Nobody waits for a member that has failed in the meantime: it is taken back when it is of this release, or says none again.
+func TestTimeChangesWhenTheSilentMemberHasFailed(t *testing.T) {
+	dir := t.TempDir()
+	d := newVoter(t, "a", dir, three(t, 7, "a"))
+	d.answer("c", beatOfFS())
+	d.settleTimes()
+	next := three(t, 8, "a")
+	for i := range next.Servers {
+		if next.Servers[i].Name == "c" {
+			next.Servers[i].Status = record.Failed
+		}
+	}
+	next.Pairs[0] = record.Pair{DRS1: "b", DRS2: record.Trouble}
+	if reply := d.answer("b", Request{Kind: Install, Cluster: "test", Record: &next}); reply.Error != "" {
+		t.Fatal(reply.Error)
+	}
+	if d = newVoterWith(t, "a", dir, next, longer); d.Settings.ExaminationTime != longer {
+		t.Errorf("it goes by %s", d.Settings.ExaminationTime)
+	}
+}
+
+// The file of the release before names no time in use: it is the one that is in force alone.
+func TestTimesOfTheReleaseBefore(t *testing.T) {
+	for text, want := range map[string]time.Duration{
+		`{"shortest_ns": 1000000000, "longest_ns": 1000000000, "silent": ["c"]}`: examination,
+		`{"shortest_ns": 1000000000, "longest_ns": 2000000000, "silent": ["c"]}`: longer, // it was changing
+		`{"shortest_ns": 1000000000, "longest_ns": 1000000000}`:                  longer,
+		`{"shortest_ns": 1000000000, "longest_ns": 1000000000, "silent": ["x"]}`: longer,
+	} {
+		dir := t.TempDir()
+		if err := os.WriteFile(dir+"/examination.json", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if d := newVoterWith(t, "a", dir, three(t, 7, "a"), longer); d.Settings.ExaminationTime != want {
+			t.Errorf("%s: it goes by %s", text, d.Settings.ExaminationTime)
+		}
 	}
 }

@@ -20,10 +20,11 @@ import (
 type Details struct {
 	Facts     Facts           `json:"facts"`
 	Confirmed bool            `json:"confirmed"`
-	Leased    bool            `json:"leased,omitempty"` // it is FS and may serve
-	Role      json.RawMessage `json:"role,omitempty"`   // role.json
-	Mirror    json.RawMessage `json:"mirror,omitempty"` // mirror.json
-	Dial      json.RawMessage `json:"dial,omitempty"`   // dial.json
+	Leased    bool            `json:"leased,omitempty"`    // it is FS and may serve
+	Refilling bool            `json:"refilling,omitempty"` // its disk was taken for a new one (hafs-promote init --empty), and its copy is not whole yet
+	Role      json.RawMessage `json:"role,omitempty"`      // role.json
+	Mirror    json.RawMessage `json:"mirror,omitempty"`    // mirror.json
+	Dial      json.RawMessage `json:"dial,omitempty"`      // dial.json
 	Peers     map[string]Peer `json:"peers,omitempty"`
 	// Problems are those besides the one in Facts: of units, and of file systems that still work.
 	Problems  []problem.Problem `json:"problems,omitempty"`

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"hafs/lib/cluster/agree"
+	"hafs/lib/cluster/gate"
 	"hafs/lib/cluster/record"
 	"hafs/lib/cluster/repair"
 	"hafs/lib/host/problem"
@@ -72,8 +73,12 @@ type Facts struct {
 	// FreeBytes and SizeBytes are of the share's file system; no size: it is not known.
 	FreeBytes uint64 `json:"free_bytes,omitempty"`
 	SizeBytes uint64 `json:"size_bytes,omitempty"`
+	// Bare says in which way its directory does not hold the share; empty: it holds it.
+	Bare gate.Bareness `json:"bare,omitempty"`
 	// Examination is how long after it heard the question this server does not help to replace FS; 0: its release is older than that it is said.
 	Examination time.Duration `json:"examination_ns,omitempty"`
+	// Wanted is what its settings say, while it keeps to the one before because a member says none.
+	Wanted time.Duration `json:"examination_wanted_ns,omitempty"`
 }
 
 // Peer is what hafs-linkcheck knows of another server.

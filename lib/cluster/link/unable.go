@@ -29,14 +29,34 @@ func Unable(r record.Record, self string, b Behind, alive map[string]bool, now t
 	case !slices.ContainsFunc(r.WithStatus(record.Spare), func(spare string) bool { return alive[spare] }):
 		return nil
 	}
-	left := 0
-	for _, member := range r.Members() {
-		if member != b.Name && (member == self || alive[member]) {
-			left++
-		}
-	}
-	if left < r.Majority() {
+	if !enoughWithout(r, b.Name, self, alive) {
 		return nil
 	}
 	return []Report{{Server: b.Name}}
+}
+
+// Unmarked decides whether a server is to be failed because its directory does not hold the share, although it answers: it is not fed, and cannot step in.
+// The file sharing server tells, one at a time, and spares first, so that none of them steps in for the next. What is not there is no copy, so nothing is lost
+// by it, and no spare is needed: a DRS2 moves up, and is fed then. since says when each server began to say so.
+func Unmarked(r record.Record, self string, since map[string]time.Time, alive map[string]bool, now time.Time) []Report {
+	if r.Role(self) != record.RoleFS {
+		return nil
+	}
+	for _, name := range slices.Concat(r.WithStatus(record.Spare), r.Members()) {
+		if at, bare := since[name]; bare && name != self && alive[name] && now.Sub(at) >= unableAfter && enoughWithout(r, name, self, alive) {
+			return []Report{{Server: name}}
+		}
+	}
+	return nil
+}
+
+// enoughWithout says whether a majority of the members answers when one of them goes.
+func enoughWithout(r record.Record, gone, self string, alive map[string]bool) bool {
+	left := 0
+	for _, member := range r.Members() {
+		if member != gone && (member == self || alive[member]) {
+			left++
+		}
+	}
+	return left >= r.Majority()
 }

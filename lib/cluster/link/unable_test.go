@@ -56,3 +56,45 @@ func TestUnable(t *testing.T) {
 		}
 	}
 }
+
+func TestUnmarked(t *testing.T) {
+	text, err := os.ReadFile("testdata/unmarked.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	var r record.Record
+	var got string
+	for i, line := range strings.Split(string(text), "\n") {
+		line, _, _ = strings.Cut(line, "#")
+		verb, rest, _ := strings.Cut(strings.TrimSpace(line), " ")
+		switch verb {
+		case "record":
+			r = recordtest.Parse(t, rest)
+		case "self":
+			said, silent, _ := strings.Cut(rest, "silent")
+			words := strings.Fields(said)
+			since := map[string]time.Time{}
+			for _, w := range words[2:] {
+				name, text, _ := strings.Cut(w, "=")
+				seconds, err := strconv.Atoi(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				since[name] = now.Add(-time.Duration(seconds) * time.Second)
+			}
+			alive := map[string]bool{}
+			for _, s := range r.Servers {
+				alive[s.Name] = s.Name != words[0] && !slices.Contains(strings.Fields(silent), s.Name)
+			}
+			got = ""
+			for _, report := range Unmarked(r, words[0], since, alive, now) {
+				got += report.Server
+			}
+		case "expect":
+			if got != strings.TrimSpace(rest) {
+				t.Errorf("unmarked.txt:%d: %q, want %q", i+1, got, strings.TrimSpace(rest))
+			}
+		}
+	}
+}

@@ -3,7 +3,6 @@ package promote
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
@@ -67,31 +66,17 @@ func mark(m system.Machine, s config.Settings, first record.Record) error {
 	if err == nil || !errors.Is(err, gate.ErrNoMarker) {
 		return exitcode.With(exitcode.Refused, err)
 	}
-	if empty, err := isEmpty(directory); err != nil {
+	if empty, err := gate.Empty(directory); err != nil {
 		return err
 	} else if !empty && first.FS.Name != s.Name {
 		return exitcode.With(exitcode.Refused, fmt.Errorf("%s on %s is not empty and has no %s: move its files away first", directory, s.Name, gate.Marker))
 	}
-	if err := m.WriteNew("write share marker", filepath.Join(directory, gate.Marker), []byte("cluster: "+first.Cluster+"\n"), 0o644); err != nil {
-		return err
-	}
-	return m.SyncDirectory("sync share", directory)
+	return writeMarker(m, first)
 }
 
-func isEmpty(directory string) (bool, error) {
-	d, err := os.Open(directory)
-	if err != nil {
-		return false, err
+func writeMarker(m system.Machine, r record.Record) error {
+	if err := m.WriteNew("write share marker", filepath.Join(r.DataDirectory, gate.Marker), []byte("cluster: "+r.Cluster+"\n"), 0o644); err != nil {
+		return err
 	}
-	defer d.Close()
-	names, err := d.Readdirnames(0)
-	if err != nil && !errors.Is(err, io.EOF) {
-		return false, err
-	}
-	for _, name := range names {
-		if name != "lost+found" {
-			return false, nil
-		}
-	}
-	return true, nil
+	return m.SyncDirectory("sync share", r.DataDirectory)
 }

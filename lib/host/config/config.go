@@ -163,6 +163,9 @@ func (s Settings) Torn() bool {
 // Position is where the position of this server's copy is kept. It has a folder of its own: it changes often, and several programs watch the one above.
 func (s Settings) Position() string { return filepath.Join(s.StateDirectory, "copy", "position.json") }
 
+// Refilling is there from when an empty disk took the place of this server's copy until the copy is whole again.
+func (s Settings) Refilling() string { return filepath.Join(s.StateDirectory, "copy", "refilling") }
+
 // Numbers is where the next hafs-mirror begins to number changes.
 func (s Settings) Numbers() string { return filepath.Join(s.StateDirectory, "copy", "numbers") }
 

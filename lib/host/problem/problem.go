@@ -16,6 +16,7 @@ const (
 	SmallPackets    ID = "small-packets-only"
 	DamagedVote     ID = "damaged-vote"
 	UnmountedShare  ID = "unmounted-share"
+	EmptyDisk       ID = "empty-disk" // in the place of a copy
 
 	ReadOnly  ID = "read-only-file-system"
 	Failing   ID = "failing-file-system" // I/O errors

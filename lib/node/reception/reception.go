@@ -108,6 +108,7 @@ func (r *Reception) session(ctx context.Context, conn *net.UnixConn) error {
 	}()
 	switch s.Kind {
 	case gate.Replica:
+		r.forget()
 		if p := r.position(); !p.Complete || !r.continuous(p.Generation) { // until it has all of it, it is not fit to succeed
 			if err := r.note(change.Position{}); err != nil {
 				return err
@@ -130,11 +131,15 @@ func (c closers) Close() error {
 	return errors.Join(all...)
 }
 
-// feeds refuses what comes from a server that does not feed this one by the newest record.
+// feeds refuses what comes from a server that does not feed this one by the newest record, and what was begun with another copy than the one that is here
+// now: hafs-promote init --empty takes away the position that each session begins with.
 func (r *Reception) feeds(from string) error {
 	now := r.record()
 	if feeder := gate.Feeder(now, r.settings.Name); feeder != from {
 		return fmt.Errorf("%s does not feed %s (%s) in generation %d, %q does", from, r.settings.Name, now.Role(r.settings.Name), now.Generation, feeder)
+	}
+	if _, err := os.Lstat(r.settings.Position()); errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("the copy on %s is another one than that of before", r.settings.Name)
 	}
 	return nil
 }
@@ -159,6 +164,13 @@ func (r *Reception) passed(ctx context.Context, paths []string, through bool) er
 	}
 	r.mirror.ReportAll(paths)
 	return nil
+}
+
+// forget has the position read anew: hafs-promote init --empty takes it away when another disk is in the place of the copy.
+func (r *Reception) forget() {
+	r.noting.Lock()
+	defer r.noting.Unlock()
+	r.noted = nil
 }
 
 func (r *Reception) position() change.Position {

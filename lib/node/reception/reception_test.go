@@ -231,3 +231,29 @@ func TestAnOldPositionCountsOnlyIfItWasFedEverSince(t *testing.T) {
 		})
 	}
 }
+
+// Another disk is in the place of the copy (hafs-promote init --empty): what was whole before claims nothing in the next session.
+func TestAPositionThatWasTakenAway(t *testing.T) {
+	d := open(t, "W3", "fs=L1 pairs=W3/M2 spares=M3")
+	must(t, os.MkdirAll(filepath.Dir(d.settings.Position()), 0o755))
+	must(t, os.WriteFile(d.settings.Position(), []byte(`{"Generation":7,"Number":5,"Complete":true}`), 0o644))
+	for i, complete := range []bool{true, false} {
+		p := d.session(gate.Replica, "L1")
+		s, err := stream.Open(p, stream.Hello{Cluster: "test", Marker: []byte(marker)}, nil)
+		must(t, err)
+		if got := s.Position().Complete; got != complete {
+			t.Errorf("session %d: complete %v", i+1, got)
+		}
+		must(t, os.Remove(d.settings.Position()))
+		b, err := s.Begin()
+		if err == nil {
+			_, err = b.End(nil)
+		}
+		if refused := (stream.Refusal{}); !errors.As(err, &refused) || !strings.Contains(refused.Reason, "the copy on W3 is another one") {
+			t.Errorf("session %d goes on: %v", i+1, err)
+		}
+		if _, err := os.Lstat(d.settings.Position()); err == nil {
+			t.Errorf("session %d has noted a position of another copy", i+1)
+		}
+	}
+}

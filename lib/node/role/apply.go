@@ -1,11 +1,9 @@
 package role
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"sync"
 	"time"
@@ -73,9 +71,6 @@ func (k *Keeper) Apply(ctx context.Context, dryRun bool) ([]Step, error) {
 func (k *Keeper) establish(ctx context.Context, units system.Units, r record.Record, now Now, steps []Step) error {
 	before := ReadState(k.Settings)
 	state := State{Generation: r.Generation, Role: r.Role(k.Settings.Name), Since: before.Since}
-	if _, err := os.Stat(before.Aside); err == nil {
-		state.Aside = before.Aside // until somebody has looked and removed it
-	}
 	state.Mounted = Want(r, k.Settings.Name, now, k.Places).Mounted
 	err := errors.Join(k.prepare(r), k.check(r, now.Confirmed))
 	mounts := slices.IndexFunc(steps, func(s Step) bool { return s.Phase == phaseMount })
@@ -89,9 +84,14 @@ func (k *Keeper) establish(ctx context.Context, units system.Units, r record.Rec
 		return ctx.Err() // another pass follows at once
 	}
 	if back := k.pulled; err == nil && now.Confirmed && state.Role == record.RoleFailed && back.generation == r.Generation {
-		state.Aside, err = cmp.Or(back.aside, state.Aside), back.err
+		err = back.err
 		state.Fit = err == nil
 	}
+	filling := uint64(0)
+	if state.Role == record.RoleFailed && !state.Fit {
+		filling = r.Generation
+	}
+	state.Aside = k.aside(filling)
 	switch {
 	case err != nil:
 		state.Problem, state.ProblemID = err.Error(), problem.Of(err)

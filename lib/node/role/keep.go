@@ -21,6 +21,9 @@ const checkPause = 30 * time.Second
 // retryPause is how soon a step that failed, such as a mount from a server that is not up yet, is tried again.
 const retryPause = time.Second
 
+// lookPause is how soon somebody who has removed what was kept aside is believed.
+const lookPause = 2 * time.Second
+
 // situation is all that a plan depends on and that others change. A pass that was begun in another one is broken off.
 type situation struct {
 	generation string // where the link current leads
@@ -66,6 +69,11 @@ func (k *Keeper) Keep(ctx context.Context) error {
 			k.Log.Error().Err(err).Msg("this server is not what the record says")
 		}
 		back.begin(ctx, now)
+		var look <-chan time.Time
+		aside := ReadState(k.Settings).Aside
+		if aside != "" {
+			look = time.Tick(lookPause)
+		}
 		for again := time.After(pause); ; {
 			select {
 			case <-wake:
@@ -74,6 +82,10 @@ func (k *Keeper) Keep(ctx context.Context) error {
 				}
 			case <-time.After(lease.Ends(k.Settings.Run("lease"))): // nobody may be left to take the file away
 				if k.situation() == now {
+					continue
+				}
+			case <-look:
+				if _, err := os.Lstat(aside); err == nil {
 					continue
 				}
 			case k.pulled = <-back.done:
@@ -175,7 +187,7 @@ func (b *returning) begin(ctx context.Context, now situation) {
 	b.in, b.keeper.pulled = r.Generation, pulled{}
 	go func() {
 		p := pulled{generation: r.Generation}
-		p.aside, p.err = b.keeper.pull(ctx, r)
+		p.err = b.keeper.pull(ctx, r)
 		if ctx.Err() == nil {
 			b.done <- p
 		}

@@ -7,17 +7,15 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"time"
 
+	"hafs/lib/cluster/gate"
 	"hafs/lib/cluster/record"
 )
 
 // pulled is how the last attempt to bring this server's copy up to date ended.
 type pulled struct {
 	generation uint64
-	aside      string // folder of what only this server had
 	err        error
 }
 
@@ -28,32 +26,57 @@ const rsyncVanished = 24
 // pullArguments make a copy like the share by content, with links, ACLs and the attributes that replicas keep (lib/replication/change: KeptXattr). The
 // rules for attributes are for both sides.
 func pullArguments(aside, shell, directory string) []string {
-	return []string{"-aHAXx", "--numeric-ids", "--delete-delay", "--checksum", "--itemize-changes",
+	return []string{"-aHAXx", "--numeric-ids", "--delete-delay", "--checksum",
 		"--filter=+xsr user.**", "--filter=+xsr trusted.**", "--filter=+xsr security.capability", "--filter=-xsr **",
 		"--backup", "--backup-dir=" + aside, "--exclude=.hafs-tmp.*", "--exclude=/.hafs-trash", "-e", shell,
 		"fs:" + directory + "/", directory + "/"}
 }
 
-// pull brings the copy of a server that was away up to date with the share before it is taken back. What it has and the share has not, or
-// has differently, is moved to /var/lib/hafs/divergent/<generation>, so that nothing is lost without a word; the folder
-// is returned, empty when nothing was moved.
-func (k *Keeper) pull(ctx context.Context, r record.Record) (string, error) {
-	aside := filepath.Join(k.Settings.State("divergent"), strconv.FormatUint(r.Generation, 10))
-	list := aside + ".list"
-	cmd := exec.CommandContext(ctx, "rsync", pullArguments(aside, "hafs-dial", r.DataDirectory)...)
-	var out, complaints bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &complaints
+// pull brings the copy of a server that was away up to date with the share before it is taken back. What it has and the share has not, or has differently, is
+// moved to /var/lib/hafs/divergent/<generation>, with a list beside it, so that nothing is lost without a word.
+func (k *Keeper) pull(ctx context.Context, r record.Record) error {
+	if err := gate.CheckMarker(r.DataDirectory, r.Cluster); err != nil {
+		return err
+	}
+	aside := k.asideIn(r.Generation)
+	attempt := aside + ".new"
+	if err := gather(k.Machine, attempt, aside); err != nil { // of one that was broken off
+		return err
+	}
+	cmd := exec.CommandContext(ctx, "rsync", pullArguments(attempt, "hafs-dial", r.DataDirectory)...)
+	var complaints bytes.Buffer
+	cmd.Stderr = &complaints
 	cmd.WaitDelay = time.Second // for the complaints of hafs-dial, which may stay longer than rsync
 	var exit *exec.ExitError
-	if err := cmd.Run(); err != nil && !(errors.As(err, &exit) && exit.ExitCode() == rsyncVanished) {
-		return "", fmt.Errorf("bring %s up to date from %s: %w: %s", r.DataDirectory, r.FS.Name, err, bytes.TrimSpace(complaints.Bytes()))
+	err := cmd.Run()
+	if errors.As(err, &exit) && exit.ExitCode() == rsyncVanished {
+		err = nil
 	}
-	if _, err := os.Stat(aside); err != nil {
-		return "", nil
+	if err != nil {
+		err = fmt.Errorf("bring %s up to date from %s: %w: %s", r.DataDirectory, r.FS.Name, err, bytes.TrimSpace(complaints.Bytes()))
 	}
-	if err := k.Machine.Replace("list what was kept aside", list, out.Bytes(), 0o600); err != nil {
-		return "", err
+	if err := errors.Join(err, gather(k.Machine, attempt, aside)); err != nil {
+		return err
 	}
-	k.Log.Warn().Str("folder", aside).Str("list", list).Msg("files that only this server had were kept aside")
-	return aside, nil
+	return k.list(aside, r.DataDirectory)
+}
+
+// list says what is in a folder of what was kept aside, and takes folder and list away when that is nothing.
+func (k *Keeper) list(aside, directory string) error {
+	if _, err := os.Lstat(aside); err != nil {
+		return nil
+	}
+	list := aside + ".list"
+	left, err := sift(k.Machine, aside, directory)
+	if err != nil {
+		return fmt.Errorf("look through what was kept aside: %w", err)
+	}
+	if len(left) == 0 {
+		return k.Machine.RemoveAll("nothing was kept aside", list)
+	}
+	if err := k.Machine.Replace("list what was kept aside", list, left, 0o600); err != nil {
+		return err
+	}
+	k.Log.Warn().Str("folder", aside).Str("list", list).Int("paths", bytes.Count(left, []byte("\n"))).Msg("files that only this server had were kept aside")
+	return nil
 }

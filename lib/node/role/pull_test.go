@@ -1,14 +1,18 @@
 package role
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/rs/zerolog"
+
 	"hafs/lib/cluster/gate"
 	"hafs/lib/cluster/record"
+	"hafs/lib/host/config"
 )
 
 // What the real rsync makes of the call that brings a copy up to date is let in by the other side's gate.
@@ -36,5 +40,16 @@ func TestTheGateLetsThePullIn(t *testing.T) {
 	}
 	if err := gate.Allow(r, "L1", "X1", gate.Standing{Confirmed: true, Leased: true}, order); err != nil {
 		t.Errorf("%s: %v", line, err)
+	}
+}
+
+// Nothing is written to a directory that does not hold the share: its file system is not mounted, or its disk is new and nobody has said so.
+func TestNothingIsPulledIntoADirectoryWithoutTheShare(t *testing.T) {
+	dir := t.TempDir()
+	k := &Keeper{Settings: config.Settings{Name: "X1", StateDirectory: t.TempDir()}, Log: zerolog.Nop()}
+	t.Setenv("PATH", t.TempDir()) // no rsync: it is not even begun
+	r := record.Record{Cluster: "test", Generation: 7, DataDirectory: dir, FS: record.FileServer{Name: "L1", SharedArea: dir}}
+	if err := k.pull(t.Context(), r); !errors.Is(err, gate.ErrNoMarker) {
+		t.Error(err)
 	}
 }

@@ -13,7 +13,7 @@ import (
 // they are brought to all, and the lease goes by the shortest time.
 func unlike(r record.Record, answers map[string]Answer) []Finding {
 	var found []Finding
-	versions, times := map[string][]string{}, map[string][]string{}
+	versions, times, held := map[string][]string{}, map[string][]string{}, map[string][]string{}
 	for _, name := range r.Members() {
 		a := answers[name]
 		if a.Err != nil || a.Details.Facts.Cluster == "" {
@@ -25,6 +25,10 @@ func unlike(r record.Record, answers map[string]Answer) []Finding {
 		}
 		if x := a.Details.Facts.Examination; x > 0 {
 			time = x.String()
+		}
+		if x := a.Details.Facts.Wanted; x > 0 {
+			text := fmt.Sprintf("%s, although settings say %s", time, x)
+			held[text] = append(held[text], name)
 		}
 		versions[version] = append(versions[version], name)
 		times[time] = append(times[time], name)
@@ -38,6 +42,10 @@ func unlike(r record.Record, answers map[string]Answer) []Finding {
 			id = UnsaidExamination
 		}
 		found = append(found, remedied(Finding{ID: id, Text: "examination times differ: " + groups(times)}, ""))
+	}
+	for _, text := range slices.Sorted(maps.Keys(held)) {
+		text := fmt.Sprintf("%s: the examination time stays %s, as a member says none", strings.Join(held[text], " "), text)
+		found = append(found, remedied(Finding{ID: KeptExamination, Text: text}, ""))
 	}
 	return found
 }

@@ -41,6 +41,7 @@ const (
 	DifferentReleases problem.ID = "different-releases"
 	DifferentTimes    problem.ID = "different-examination-times"
 	UnsaidExamination problem.ID = "unsaid-examination-time"
+	KeptExamination   problem.ID = "kept-examination-time"
 	NoSpare           problem.ID = "no-spare"
 	ReportedProblem   problem.ID = "reported-problem"
 )
@@ -78,6 +79,7 @@ var remedies = map[problem.ID]string{
 
 	UnestablishedRole:      "journalctl -u hafs-role on {server}; it tries again every second",
 	problem.UnmountedShare: "mount the file system of the share on {server}",
+	problem.EmptyDisk:      "hafs-promote init --empty on {server}, if that is its new disk",
 
 	UnopenedSession:         "journalctl -u hafs-sshd -u hafs-mirror on {other}",
 	MissingConnection:       "journalctl -u hafs-dial on {server}",
@@ -86,7 +88,7 @@ var remedies = map[problem.ID]string{
 
 	problem.SmallPackets: "give all networks between {server} and {other} the same MTU, or let ICMP pass; until then sysctl net.ipv4.tcp_mtu_probing=1 on both",
 
-	FilesAside: "look at {part}.list, keep what you need, remove the folder",
+	FilesAside: "look at {part}.list, take what you need, then on {server}: rm -r {part} {part}.list",
 
 	UnfedReplica:      "journalctl -u hafs-mirror on {other}",
 	BrokenReplica:     "journalctl -u hafs-mirror on {other}",
@@ -112,6 +114,7 @@ var remedies = map[problem.ID]string{
 	DifferentReleases: "bring the same one to all: playbooks/upgrade.yml",
 	DifferentTimes:    "bring the same examination_time to all: playbooks/site.yml",
 	UnsaidExamination: "bring this release to all members before you change examination_time",
+	KeptExamination:   "bring this release to all members (playbooks/upgrade.yml); the time changes by itself then",
 	NoSpare:           "bring a failed server back, or add one",
 }
 

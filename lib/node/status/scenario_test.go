@@ -87,6 +87,8 @@ func (w world) happen(event, name, text string) error {
 		a.Details.Facts.Examination, err = time.ParseDuration(text)
 	case "leaseless":
 		a.Details.Leased = false
+	case "wanted": // the examination time of its settings, which it does not go by
+		a.Details.Facts.Wanted, err = time.ParseDuration(text)
 	case "unconfirmed":
 		a.Details.Confirmed = false
 	case "generation":

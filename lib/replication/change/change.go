@@ -53,7 +53,7 @@ func Shortened(path string) string {
 
 // String is the line without its end.
 func (c Change) String() string {
-	return string(c.Kind) + " " + escape(c.Path)
+	return string(c.Kind) + " " + Escape(c.Path)
 }
 
 // Parse reads one line without its end. Only what String writes is accepted.
@@ -66,7 +66,7 @@ func Parse(line string) (Change, error) {
 	if err == nil {
 		err = check(Kind(kind), path)
 	}
-	if err == nil && escape(path) != text {
+	if err == nil && Escape(path) != text {
 		err = errors.New("not in the form this is written in")
 	}
 	if err != nil {
@@ -128,7 +128,8 @@ func CheckID(id string) error {
 	return nil
 }
 
-func escape(path string) string {
+// Escape makes a path fit into a line: backslashes, line ends and all that is not printable are escaped.
+func Escape(path string) string {
 	if plain(path) {
 		return path
 	}

@@ -252,6 +252,38 @@ func TestReplicaThatVanishes(t *testing.T) {
 	}
 }
 
+// Whoever feeds a replica hears that it is gone, or another one, also when nothing changes.
+func TestReplicaThatVanishesWhileNothingChanges(t *testing.T) {
+	var allowed atomic.Bool
+	for name, vanish := range map[string]func(r *Receiver) error{
+		"moved": func(r *Receiver) error { return os.Rename(r.Path, r.Path+".away") },
+		"covered": func(r *Receiver) error {
+			return errors.Join(os.Rename(r.Path, r.Path+".away"), os.Mkdir(r.Path, 0o755), os.WriteFile(filepath.Join(r.Path, change.Marker), hello.Marker, 0o644))
+		},
+		"of another server": func(r *Receiver) error { allowed.Store(false); return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			allowed.Store(true)
+			r := newReceiver(t)
+			r.Allowed = func(string) error {
+				if !allowed.Load() {
+					return errors.New("generation 8 names another server")
+				}
+				return nil
+			}
+			conn, ended := dial(t, r)
+			_, err := Open(conn, hello, nil)
+			must(t, err)
+			must(t, vanish(r))
+			select {
+			case <-ended:
+			case <-time.After(10 * time.Second):
+				t.Error("the session goes on")
+			}
+		})
+	}
+}
+
 // underWay opens a session that is within a batch until proceed is closed.
 func underWay(t *testing.T, r *Receiver) (proceed chan struct{}) {
 	t.Helper()

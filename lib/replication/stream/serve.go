@@ -140,6 +140,7 @@ func (s *serving) serve(ctx context.Context) error {
 	if err := s.greet(ctx); err != nil {
 		return err
 	}
+	go s.watch()
 	for {
 		f, err := s.next()
 		if err != nil {
@@ -147,6 +148,32 @@ func (s *serving) serve(ctx context.Context) error {
 		}
 		if err := s.handle(f); err != nil {
 			return err
+		}
+	}
+}
+
+// watchEvery is how soon it is seen, while nothing is sent, that the replica is not where it was.
+const watchEvery = time.Second
+
+// watch ends the session when its replica is gone from its place, or when the sender is not Allowed any more: it must hear of that also when nothing changes.
+// It blocks when the disk hangs.
+func (s *serving) watch() {
+	again := time.NewTicker(watchEvery)
+	defer again.Stop()
+	for {
+		select {
+		case <-s.ended:
+			return
+		case <-again.C:
+		}
+		err := s.root.StillThere()
+		if !errors.Is(err, tree.ErrMoved) {
+			err = s.allowed()
+		}
+		if err != nil {
+			s.Log.Warn().Err(err).Str("from", s.from).Str("replica", s.Path).Msg("the session ends")
+			s.conn.Close()
+			return
 		}
 	}
 }

@@ -1,0 +1,138 @@
+package link
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"hafs/lib/cluster/gate"
+	"hafs/lib/cluster/record"
+	"hafs/lib/testkit/recordtest"
+)
+
+// housed is a server with a directory for its share, and a copy that says that it is whole.
+func housed(t *testing.T, name, line string) *Daemon {
+	t.Helper()
+	r := recordtest.Parse(t, line)
+	r.DataDirectory = t.TempDir()
+	r.FS.SharedArea = r.DataDirectory
+	d := newVoter(t, name, t.TempDir(), r)
+	put(t, filepath.Join(r.DataDirectory, gate.Marker), "cluster: test\n")
+	put(t, d.Settings.Position(), `{"Generation":7,"Number":5,"Complete":true}`)
+	d.lookAtShare(r)
+	return d
+}
+
+func put(t *testing.T, path, text string) {
+	t.Helper()
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Where no share is there is no copy, whatever is noted of the one before; the server itself works and votes.
+func TestServerWithoutItsShare(t *testing.T) {
+	d := housed(t, "W3", "fs=L1 pairs=W3/M2 spares=M3")
+	if f, p := d.facts(d.record, 0), d.position(d.record); f.Bare != "" || f.Problem != "" || p == nil || !p.Complete {
+		t.Errorf("with its share: %+v %+v", f, p)
+	}
+	if err := os.Remove(filepath.Join(d.record.DataDirectory, gate.Marker)); err != nil {
+		t.Fatal(err)
+	}
+	d.lookAtShare(d.record)
+	if f, p := d.facts(d.record, 0), d.position(d.record); f.Bare != gate.Unmarked || !strings.Contains(f.Problem, gate.ErrNoMarker.Error()) || p != nil {
+		t.Errorf("without its share: %+v %+v", f, p)
+	}
+}
+
+func TestServerWithoutItsShareIsNotFit(t *testing.T) {
+	d := housed(t, "W3", "fs=L1 pairs=M2/M3 failed=W3")
+	put(t, d.Settings.Run("role.json"), `{"generation":7,"fit":true}`)
+	if !d.facts(d.record, 0).Fit {
+		t.Error("with its share: not fit")
+	}
+	if err := os.Remove(filepath.Join(d.record.DataDirectory, gate.Marker)); err != nil {
+		t.Fatal(err)
+	}
+	d.lookAtShare(d.record)
+	if d.facts(d.record, 0).Fit {
+		t.Error("without its share: fit")
+	}
+}
+
+// The silence of a moment, or a share that is there again, begins the time anew.
+func TestSinceWhenAServerHasNoShare(t *testing.T) {
+	d := housed(t, "L1", "fs=L1 pairs=W3/M2 spares=M3")
+	d.peers["W3"] = &peerLink{peer: newPeer("W3", nil, examination, 0)}
+	start := time.Now()
+	said := func(after time.Duration, how gate.Bareness, answered time.Time) time.Time {
+		p := d.peers["W3"]
+		p.facts, p.times.Answered = Facts{Bare: how}, answered
+		d.noteBare(true, start.Add(after))
+		return d.bareSince["W3"]
+	}
+	if at := said(0, gate.Bare, start); !at.Equal(start) {
+		t.Error(at)
+	}
+	if at := said(5*time.Second, gate.Unmarked, start); !at.Equal(start) {
+		t.Error("told again:", at)
+	}
+	if at := said(6*time.Second, "", start); !at.IsZero() {
+		t.Error("mounted:", at)
+	}
+	if at := said(7*time.Second, gate.Bare, start.Add(-time.Minute)); !at.IsZero() {
+		t.Error("silent:", at)
+	}
+	if at := said(8*time.Second, gate.Bare, start); !at.Equal(start.Add(8 * time.Second)) {
+		t.Error(at)
+	}
+	if d.noteBare(false, start); len(d.bareSince) > 0 {
+		t.Error("not the file sharing server:", d.bareSince)
+	}
+}
+
+func TestWhenACopyIsNoMoreBeingFilledAnew(t *testing.T) {
+	for _, c := range []struct {
+		name, line, position, role string
+		over                       bool
+	}{
+		{"a DRS that is being filled", "fs=L1 pairs=W3/M2 spares=M3", `{"Generation":7}`, "", false},
+		{"a DRS whose position cannot be read", "fs=L1 pairs=W3/M2 spares=M3", ``, "", false},
+		{"a whole DRS", "fs=L1 pairs=W3/M2 spares=M3", `{"Generation":7,"Complete":true}`, "", true},
+		{"a failed one that is brought up to date", "fs=L1 pairs=M2/M3 failed=W3", `{}`, `{"generation":7}`, false},
+		{"a failed one that is fit", "fs=L1 pairs=M2/M3 failed=W3", `{}`, `{"generation":7,"fit":true}`, true},
+		{"a spare", "fs=L1 pairs=M2/M3 spares=W3", `{}`, "", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			d := housed(t, "W3", c.line)
+			put(t, d.Settings.Position(), c.position)
+			put(t, d.Settings.Run("role.json"), c.role)
+			put(t, d.Settings.Refilling(), "")
+			d.refilled(d.record)
+			if got := d.details(d.record, true, 0).Refilling; got == c.over {
+				t.Errorf("says that it is being filled: %v", got)
+			}
+		})
+	}
+}
+
+// What FS hears of a server leads to a report.
+func TestServerWithoutItsShareIsReported(t *testing.T) {
+	d := housed(t, "L1", "fs=L1 pairs=W3/M2 spares=M3")
+	for _, name := range []string{"W3", "M2", "M3"} {
+		p := newPeer(name, nil, time.Hour, 0)
+		p.times.Answered = time.Now()
+		d.peers[name] = &peerLink{peer: p}
+	}
+	d.peers["W3"].facts.Bare = gate.Bare
+	d.noteBare(true, time.Now().Add(-unableAfter))
+	started := make(chan string, 1)
+	d.Start = func(unit string) error { started <- unit; return nil }
+	d.report()
+	if got := <-started; got != "hafs-promote@W3.service" || d.record.Role("W3") != record.RoleDRS1 {
+		t.Error(got)
+	}
+}
