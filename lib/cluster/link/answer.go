@@ -164,6 +164,7 @@ func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
 	healthy, p := d.health()
 	d.mu.Lock()
 	f.Bare, f.Wanted = d.bare.how, d.wanted
+	f.FreeBytes, f.SizeBytes = d.bare.free, d.bare.size
 	for _, another := range []problem.Problem{d.voteDamage, d.bare.problem} {
 		if p.Text == "" {
 			p = another

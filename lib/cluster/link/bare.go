@@ -14,8 +14,9 @@ import (
 
 // bareness is what this server sees of its own directory.
 type bareness struct {
-	how     gate.Bareness
-	problem problem.Problem
+	how        gate.Bareness
+	problem    problem.Problem
+	free, size uint64 // bytes of its file system
 }
 
 // shareEvery is how often a server looks whether its directory holds the share.
@@ -36,6 +37,7 @@ func (d *Daemon) followShare(ctx context.Context) {
 func (d *Daemon) lookAtShare(r record.Record) {
 	how, err := gate.Look(r.DataDirectory, r.Cluster)
 	b := bareness{how: how}
+	b.free, b.size = space(r.DataDirectory)
 	if err != nil {
 		b.problem = problem.Problem{ID: problem.UnmountedShare, Part: r.DataDirectory, Text: err.Error()}
 	}
