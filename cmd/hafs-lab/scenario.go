@@ -3,17 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"time"
-
-	"gopkg.in/yaml.v3"
 
 	"hafs/lib/lab/guests"
 )
@@ -46,7 +46,7 @@ func (c *scenarioCommand) Run(ctx context.Context, l *guests.Lab) error {
 		started := time.Now()
 		for _, stage := range s.stages {
 			l.Log.Info().Msgf("%d/%d %s: %s", i+1, len(scenarios), s.name, stage)
-			if err := c.play(ctx, l, self, s.playbook(stage), stage); err != nil {
+			if err := c.play(ctx, s, stage, self); err != nil {
 				return fmt.Errorf("scenario %s: %s: %w", s.name, stage, err)
 			}
 		}
@@ -60,12 +60,13 @@ func (c *scenarioCommand) Run(ctx context.Context, l *guests.Lab) error {
 type scenario struct {
 	name, dir string
 	stages    []string
-	shared    map[string]string // stage → playbook, relative to the folder
+	playbooks map[string]string // stage → playbook, relative to the folder
+	variables map[string]any    // what its playbooks are told
 }
 
 func (s scenario) playbook(stage string) string {
-	if shared, found := s.shared[stage]; found {
-		return filepath.Join(s.dir, shared)
+	if playbook, found := s.playbooks[stage]; found {
+		return filepath.Join(s.dir, playbook)
 	}
 	if stage == idempotence || stage == check {
 		return s.playbook("converge")
@@ -82,7 +83,7 @@ const (
 // Stages that make or remove guests, or deploy, are done once before all scenarios, unless a scenario is about them.
 var onceForAll = []string{"dependency", "cleanup", "destroy", "syntax", "create", "prepare", "converge", idempotence, check}
 
-// scenarios reads molecule.yml of each scenario. The one called default comes first; it alone deploys.
+// scenarios reads each scenario. The one called default comes first; it alone deploys.
 func (c *scenarioCommand) scenarios() ([]scenario, error) {
 	names := c.Names
 	if len(names) == 0 {
@@ -98,32 +99,18 @@ func (c *scenarioCommand) scenarios() ([]scenario, error) {
 	var all []scenario
 	for _, name := range names {
 		dir := filepath.Join(c.Directory, name)
-		text, err := os.ReadFile(filepath.Join(dir, "molecule.yml"))
+		file, err := readMolecule(filepath.Join(c.Directory, "..", ".config", "molecule", "config.yml"), filepath.Join(dir, "molecule.yml"))
 		if err != nil {
 			return nil, err
 		}
-		var file struct {
-			Provisioner struct {
-				Playbooks map[string]string `yaml:"playbooks"`
-				Inventory struct {
-					Links map[string]string `yaml:"links"`
-				} `yaml:"inventory"`
-			} `yaml:"provisioner"`
-			Scenario struct {
-				TestSequence []string `yaml:"test_sequence"`
-			} `yaml:"scenario"`
-		}
-		if err := yaml.Unmarshal(text, &file); err != nil {
-			return nil, fmt.Errorf("%s: %w", dir, err)
-		}
-		// A scenario with guests of its own, or none, is for molecule and the linters.
-		if hosts := file.Provisioner.Inventory.Links["hosts"]; filepath.Join(dir, hosts) != filepath.Join(c.Inventory, "hosts.yml") {
+		// A scenario that makes no guests is for molecule and the linters.
+		if !slices.Contains(file.Scenario.TestSequence, "create") {
 			if len(c.Names) > 0 {
-				return nil, fmt.Errorf("%s does not run on the lab: its hosts are %q", name, hosts)
+				return nil, fmt.Errorf("%s does not run on the lab: it makes no guests", name)
 			}
 			continue
 		}
-		s := scenario{name: name, dir: dir, shared: file.Provisioner.Playbooks}
+		s := scenario{name: name, dir: dir, playbooks: file.Provisioner.Playbooks, variables: file.Provisioner.Inventory.GroupVars["all"]}
 		for _, stage := range file.Scenario.TestSequence {
 			deploys := name == "default" && (stage == "converge" || stage == idempotence || stage == check)
 			if !slices.Contains(onceForAll, stage) || deploys {
@@ -142,9 +129,15 @@ func rank(name string) int {
 	return 1
 }
 
-// play runs a playbook. What it prints is shown only when it fails.
-func (c *scenarioCommand) play(ctx context.Context, l *guests.Lab, self, playbook, stage string) error {
-	arguments := []string{"--inventory", c.Inventory, "--extra-vars", "hafs_lab=" + self, playbook}
+// play runs the playbook of a stage. What it prints is shown only when it fails.
+func (c *scenarioCommand) play(ctx context.Context, s scenario, stage, self string) error {
+	variables := map[string]any{"hafs_lab": self}
+	maps.Copy(variables, s.variables)
+	told, err := json.Marshal(variables)
+	if err != nil {
+		return err
+	}
+	arguments := []string{"--inventory", c.Inventory, "--extra-vars", string(told), s.playbook(stage)}
 	if stage == check {
 		arguments = append(arguments, "--check")
 	}
@@ -153,7 +146,7 @@ func (c *scenarioCommand) play(ctx context.Context, l *guests.Lab, self, playboo
 	cmd.WaitDelay = 10 * time.Second
 	var said bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &said, &said
-	err := cmd.Run()
+	err = cmd.Run()
 	if err == nil && stage == idempotence && changed.Match(said.Bytes()) {
 		err = errors.New("something was changed the second time")
 	}
