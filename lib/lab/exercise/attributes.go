@@ -70,6 +70,36 @@ func hardLinks(dir string) error {
 	)
 }
 
+// rotation is what rsnapshot does: the oldest backup goes, each gets the name of the next older one, the newest is copied by links, and what has changed
+// since is put into its place under a new inode.
+func rotation(dir string) error {
+	in := func(backup string, file int) string { return filepath.Join(dir, backup, fmt.Sprint(file)) }
+	each := func(every int, do func(file int) error) error {
+		for file := 0; file < 300; file += every {
+			if err := do(file); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	copyLinks := func(from, to string) error {
+		return all(os.Mkdir(filepath.Join(dir, to), 0o755), each(1, func(file int) error { return os.Link(in(from, file), in(to, file)) }))
+	}
+	rename := func(from, to string) error { return os.Rename(filepath.Join(dir, from), filepath.Join(dir, to)) }
+	return steps(dir,
+		func(dir string) error {
+			return all(os.Mkdir(filepath.Join(dir, "0"), 0o755), each(1, func(file int) error { return put(dir, fmt.Sprint("0/", file), fmt.Sprintln(file)) }),
+				copyLinks("0", "1"), copyLinks("0", "2"), copyLinks("0", "3"))
+		},
+		func(dir string) error {
+			return all(os.RemoveAll(filepath.Join(dir, "3")), rename("2", "3"), rename("1", "2"), copyLinks("0", "1"),
+				each(10, func(file int) error {
+					return all(put(dir, "0/new", "changed\n"), os.Rename(filepath.Join(dir, "0/new"), in("0", file)))
+				}))
+		},
+	)
+}
+
 func kinds(dir string) error {
 	return steps(dir,
 		func(dir string) error { return all(put(dir, "file-first", "x"), tree(dir, "folder-first")) },

@@ -38,6 +38,7 @@ func All() []Exercise {
 		{Name: "mkdir-deep", What: "a deep path at once, with files at the end", Do: mkdirDeep},
 		{Name: "symlinks", What: "links: relative, absolute, dangling, to folders, replaced by files and back", Do: symlinks},
 		{Name: "hard-links", What: "several names of one file", Do: hardLinks, OnFS: true},
+		{Name: "rotation", What: "backups that share files by hard links, and move up by one", Do: rotation, OnFS: true},
 		{Name: "empty-directories", What: "folders without anything", Do: emptyDirectories},
 		{Name: "kinds", What: "a file becomes a folder, and a folder a file", Do: kinds},
 		{Name: "names", What: "spaces, newlines, quotes, UTF-8 and what is none, 255 bytes", Do: names},
