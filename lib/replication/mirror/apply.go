@@ -7,8 +7,6 @@ import (
 	"os"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"hafs/lib/replication/change"
 	"hafs/lib/replication/tree"
 )
@@ -155,12 +153,9 @@ func (a *applying) step(to *tree.Dir, s Step) error {
 }
 
 func (a *applying) write(to *tree.Dir, name string, s Step) error {
-	file, err := a.share.OpenFile(s.Path)
-	if tree.Absent(err) || errors.Is(err, unix.ELOOP) || errors.Is(err, tree.ErrNotRegular) {
-		if s.Source.Nlink > 1 {
-			return ErrVanished // no event tells of its other names, which wait for it
-		}
-		return nil // something else is there by now, and an event tells of it
+	file, err := openSource(a.share, &s)
+	if errors.Is(err, ErrVanished) && s.Source.Nlink < 2 {
+		return nil // an event tells of it; else it has other names, which wait for it
 	}
 	if err != nil {
 		return err

@@ -1,13 +1,37 @@
 package mirror
 
 import (
+	"errors"
 	"math"
 	"os"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"hafs/lib/replication/change"
 	"hafs/lib/replication/tree"
 )
+
+// openSource opens the file that a step writes. The error is ErrVanished if something else has the name by now. A file of one name may be another one, of
+// which an event tells; what has several must be the very one: its other names are linked to what is read here.
+func openSource(share *tree.Root, s *Step) (*os.File, error) {
+	file, err := share.OpenFile(s.Path)
+	if tree.Absent(err) || errors.Is(err, unix.ELOOP) || errors.Is(err, tree.ErrNotRegular) {
+		return nil, ErrVanished
+	}
+	if err != nil || s.Source.Nlink < 2 {
+		return file, err
+	}
+	e, err := tree.Stat(file)
+	if err == nil && identity(e) != identity(s.Source) {
+		err = ErrVanished
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return file, nil
+}
 
 // maxCopies is how often a file that changes while it is copied is copied again at once. Then what was copied last is taken, with the time
 // the file had before: it looks different at the next comparison, which the event of the write that came in between will cause.

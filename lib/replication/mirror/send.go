@@ -4,8 +4,6 @@ import (
 	"errors"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"hafs/lib/replication/change"
 	"hafs/lib/replication/stream"
 	"hafs/lib/replication/tree"
@@ -107,9 +105,9 @@ func (s *sending) one(step *Step) error {
 }
 
 func (s *sending) write(step *Step, told stream.Step) error {
-	file, err := s.share.OpenFile(step.Path)
-	if tree.Absent(err) || errors.Is(err, unix.ELOOP) || errors.Is(err, tree.ErrNotRegular) {
-		return nil // something else is there by now, and an event tells of it, but not of further names
+	file, err := openSource(s.share, step)
+	if errors.Is(err, ErrVanished) {
+		return nil // an event tells of it, but not of further names
 	}
 	if err != nil {
 		s.failed(step.Path, err)

@@ -11,9 +11,21 @@ import (
 	"hafs/lib/replication/tree"
 )
 
-// One of two names is taken away after it was looked at, as a mailbox does that delivers by link and unlink. The deletion tells of that name
-// only: the other must not be forgotten.
+// Between the look at a file of two names and its reading, one of the names is taken away, as a mailbox does that delivers by link and unlink, or gets
+// another file, as a backup does that shares files with the one before. An event tells of that name only: the other is neither forgotten nor given what is
+// not its own.
 func TestFirstNameVanishes(t *testing.T) {
+	for situation, happens := range map[string]func(name string) error{
+		"removed": os.Remove,
+		"replaced": func(name string) error {
+			return errors.Join(os.WriteFile(name+".new", []byte("another"), 0o644), os.Rename(name+".new", name))
+		},
+	} {
+		t.Run(situation, func(t *testing.T) { firstNameVanishes(t, happens) })
+	}
+}
+
+func firstNameVanishes(t *testing.T, happens func(name string) error) {
 	dirs := []string{t.TempDir(), t.TempDir()}
 	var roots []*tree.Root
 	for _, dir := range dirs {
@@ -27,7 +39,7 @@ func TestFirstNameVanishes(t *testing.T) {
 	must(t, os.Link(tmp, kept))
 	source, err := roots[0].Lstat("a")
 	must(t, err)
-	must(t, os.Remove(tmp))
+	must(t, happens(tmp))
 	steps := []Step{{Op: Write, Path: "a", Source: source}, {Op: Link, Path: "b", From: "a", Source: source}}
 
 	t.Run("directory", func(t *testing.T) {
