@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 )
 
 func chmod(dir string) error {
@@ -94,6 +95,7 @@ func rotation(dir string) error {
 		func(dir string) error {
 			return all(os.RemoveAll(filepath.Join(dir, "3")), rename("2", "3"), rename("1", "2"), copyLinks("0", "1"),
 				each(10, func(file int) error {
+					time.Sleep(5 * time.Millisecond) // so that names are looked at in between
 					return all(put(dir, "0/new", "changed\n"), os.Rename(filepath.Join(dir, "0/new"), in("0", file)))
 				}))
 		},
