@@ -1,6 +1,10 @@
 package mirror
 
-import "time"
+import (
+	"time"
+
+	"hafs/lib/replication/change"
+)
 
 // Behind is a replica that does not take what others take. The file sharing server has it failed when that lasts, so that a spare steps in.
 type Behind struct {
@@ -51,7 +55,7 @@ func taken(all []keeping, self int, path string) bool {
 
 func lists(lacks []Lack, path string) bool {
 	for _, l := range lacks {
-		if l.Path == path || l.Below && len(path) > len(l.Path) && path[:len(l.Path)+1] == l.Path+"/" {
+		if l.Path == path || l.Below && change.Within(path, l.Path) {
 			return true
 		}
 	}

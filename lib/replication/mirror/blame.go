@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rs/zerolog"
 	"golang.org/x/sys/unix"
 
 	"hafs/lib/replication/change"
@@ -13,16 +14,19 @@ import (
 	"hafs/lib/replication/tree"
 )
 
-// lookedAt says which paths changes have looked at; not what is below directories that were too large.
-func lookedAt(changes []change.Change, large []string) func(path string) bool {
+// looked says whether a path was looked at; below: with all that is in it.
+type looked func(path string, below bool) bool
+
+// lookedAt says what changes have looked at; not what is below directories that were too large.
+func lookedAt(changes []change.Change, large []string) looked {
 	paths, scans := asked(changes)
 	scans = slices.DeleteFunc(scans, func(dir string) bool { return slices.Contains(large, dir) })
 	single := map[string]bool{}
 	for _, path := range paths {
 		single[path] = true
 	}
-	return func(path string) bool {
-		if single[path] {
+	return func(path string, below bool) bool {
+		if single[path] && !below {
 			return true
 		}
 		for _, dir := range scans {
@@ -48,7 +52,7 @@ func (s *sending) err(r stream.Result) error {
 }
 
 // blame finds for each path that a batch did not bring why that is. Its error is what is no path's: the replica is not as it was thought to be, its file system
-// does not answer, or too much failed to be told apart.
+// does not answer, or too much of a batch failed to be told apart.
 func (s *Stream) blame(sent sending, r stream.Result) (map[string]failure, error) {
 	failed := map[string]failure{}
 	for _, p := range sent.unread {
@@ -120,9 +124,9 @@ func (s *Stream) below(path string, failed map[string]failure) bool {
 }
 
 // dealt notes what became of the paths that were gathered.
-func (s *Stream) dealt(g *far, failed map[string]failure) error {
+func (s *Stream) dealt(g *far, failed map[string]failure) {
 	if g.lacking == nil {
-		return nil
+		return
 	}
 	for path, f := range g.lacking {
 		if failed == nil {
@@ -132,22 +136,9 @@ func (s *Stream) dealt(g *far, failed map[string]failure) error {
 	}
 	looked := g.looked
 	if looked == nil {
-		looked = func(string) bool { return false }
+		looked = func(string, bool) bool { return false }
 	}
-	if !s.lacks.dealt(looked, failed, time.Now()) {
-		return fmt.Errorf("more than %d paths cannot be copied, one of them: %w", maxLacks, anyOf(failed).err)
+	for _, l := range s.lacks.dealt(looked, failed, time.Now()) {
+		s.Log.Warn().Str(zerolog.ErrorFieldName, l.Cause).Str("path", l.Path).Str("side", string(l.Side)).Msg("not copied; everything else is")
 	}
-	for path, f := range failed {
-		if _, told := s.told.LoadOrStore(f.err.Error()+" "+path, true); !told {
-			s.Log.Warn().Err(f.err).Str("path", path).Str("side", string(f.side)).Msg("not copied; everything else is")
-		}
-	}
-	return nil
-}
-
-func anyOf(failed map[string]failure) failure {
-	for _, f := range failed {
-		return f
-	}
-	return failure{err: errNoRoom}
 }

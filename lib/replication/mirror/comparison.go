@@ -110,14 +110,14 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 	if err := summary(c.problems); err != nil {
 		return err
 	}
-	if c.Done = true; !c.whole() {
+	if c.Done = true; s.lacks != nil {
+		s.lacks.compared(c.Directory, c.Began)
+	}
+	if !c.whole() {
 		return nil
 	}
 	s.journal.retain()
 	s.Deletes.end()
-	if s.lacks != nil {
-		s.lacks.compared(c.Began)
-	}
 	s.compared = true
 	return nil
 }

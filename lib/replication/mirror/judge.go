@@ -25,7 +25,7 @@ type gathering struct {
 	incomplete map[string]bool
 	problems   []error
 	lacking    map[string]failure // what costs only itself; nil: everything is a problem
-	looked     func(string) bool  // says of a path whether all that can be known of it was gathered; nil: of none
+	looked     looked             // says of a path whether all that can be known of it was gathered; nil: of none
 	kept       map[string]bool    // paths of which it is not known what the share has there: the replica keeps what it has
 	racy       []racy
 	suspects   []string // files that something may have happened to, to be looked at once the replica's listing is read

@@ -1,7 +1,10 @@
 package mirror
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -27,7 +30,7 @@ type Lack struct {
 	Side  Side          `json:"side"`
 	Cause string        `json:"cause"`
 	Errno syscall.Errno `json:"errno,omitempty"`
-	Below bool          `json:"below,omitempty"` // and all that is below it
+	Below bool          `json:"below,omitempty"` // and all that is below it, or much of that
 	Since time.Time     `json:"since"`
 	// Missed says that a client was told the path is safe without this replica: it may not succeed before it has it.
 	Missed bool `json:"missed,omitempty"`
@@ -53,12 +56,13 @@ type lack struct {
 	Lack
 	seen, due time.Time
 	pause     time.Duration
+	folded    bool // it stands for many paths below it
 }
 
 const (
 	firstPause = time.Second
 	lastPause  = 16 * time.Second
-	// maxLacks bounds what is lacked path by path. Who lacks more than this is taken for broken as a whole.
+	// maxLacks bounds what is lacked path by path. Of more than this those of one directory become one lack, of the directory.
 	maxLacks = 1000
 	// doubtFor is how long it is remembered that a path of the replica was not what it was thought to be. If it is so again after a comparison of
 	// everything, it is the path.
@@ -89,44 +93,111 @@ func (l *lacks) doubt(path string, now time.Time) (again bool) {
 	return known && now.Sub(before) < doubtFor
 }
 
-// dealt notes what became of the paths that were looked at: those that failed are lacked, the others are not any more. It answers false when too many are.
-func (l *lacks) dealt(looked func(path string) bool, failed map[string]failure, now time.Time) bool {
+// dealt notes what became of the paths that were looked at: those that failed are lacked, the others are not any more. It answers what is lacked that was not
+// before, or for another cause.
+func (l *lacks) dealt(looked looked, failed map[string]failure, now time.Time) (fresh []Lack) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for path := range l.paths {
-		if _, still := failed[path]; !still && looked(path) {
+	before, unfolded := map[string]syscall.Errno{}, []*lack(nil)
+	for path, known := range l.paths {
+		before[path] = known.Errno
+		if _, still := failed[path]; (!still || known.folded) && looked(path, known.folded) {
 			delete(l.paths, path)
 			delete(l.doubts, path)
+			if known.folded {
+				unfolded = append(unfolded, known)
+			}
 		}
 	}
 	for path, f := range failed {
-		l.note(path, f, now)
+		l.note(path, f, unfolded, now)
 	}
-	return len(l.paths) <= maxLacks
+	for len(l.paths) > maxLacks {
+		l.fold()
+	}
+	for path, known := range l.paths {
+		if errno, was := before[path]; !was || errno != known.Errno {
+			fresh = append(fresh, known.Lack)
+		}
+	}
+	return fresh
 }
 
-// note notes one failure; with l.mu held.
-func (l *lacks) note(path string, f failure, now time.Time) {
+// note notes one failure; with l.mu held. What was lacked as one of many until now is not lacked since now.
+func (l *lacks) note(path string, f failure, unfolded []*lack, now time.Time) {
 	known := l.paths[path]
+	if folded := l.foldedAbove(path); folded != nil {
+		known = folded
+	}
 	if known == nil {
 		known = &lack{Lack: Lack{Path: path, Since: now}}
+		for _, many := range unfolded {
+			if change.Within(path, many.Path) {
+				known.Since, known.Missed, known.due, known.pause = many.Since, many.Missed, many.due, many.pause
+			}
+		}
 		l.paths[path] = known
 	}
-	var errno syscall.Errno
-	errors.As(f.err, &errno)
-	known.Side, known.Cause, known.Errno, known.Below, known.seen = f.side, f.err.Error(), errno, f.below, now
+	known.seen = now
+	if !known.folded || known.Side == OfShare && f.side == OfReplica {
+		var errno syscall.Errno
+		errors.As(f.err, &errno)
+		known.Side, known.Cause, known.Errno, known.Below = f.side, f.err.Error(), errno, f.below || known.folded
+	}
 	if !now.Before(known.due) {
 		known.pause = min(max(2*known.pause, firstPause), lastPause)
 		known.due = now.Add(known.pause)
 	}
 }
 
-// compared forgets what a comparison of everything that began then did not come across again.
-func (l *lacks) compared(began time.Time) {
+// foldedAbove is the lack that stands for all in a directory, this path among them; nil: there is none. With l.mu held.
+func (l *lacks) foldedAbove(path string) *lack {
+	for at := path; ; at = parent(at) {
+		if known := l.paths[at]; known != nil && known.folded {
+			return known
+		}
+		if at == "." {
+			return nil
+		}
+	}
+}
+
+// fold makes one lack of all that are in the directory that has most of them; with l.mu held.
+func (l *lacks) fold() {
+	all := &lack{Lack: Lack{Path: crowded(slices.Collect(maps.Keys(l.paths)))}, folded: true}
+	var one *lack // that is named for all: what is lacked for the replica's own part, if anything is
+	for path, known := range l.paths {
+		if !change.Within(path, all.Path) {
+			continue
+		}
+		delete(l.paths, path)
+		if one == nil || cmp.Or(strings.Compare(string(known.Side), string(one.Side)), strings.Compare(known.Path, one.Path)) < 0 {
+			one = known
+		}
+		if all.Since.IsZero() || known.Since.Before(all.Since) {
+			all.Since = known.Since
+		}
+		if known.seen.After(all.seen) {
+			all.seen = known.seen
+		}
+		if known.due.After(all.due) {
+			all.due, all.pause = known.due, known.pause
+		}
+		all.Missed = all.Missed || known.Missed
+	}
+	all.Side, all.Cause, all.Errno, all.Below = one.Side, one.Cause, one.Errno, true
+	if !one.folded {
+		all.Cause = fmt.Sprintf("many paths, one of them %s: %s", one.Path, one.Cause)
+	}
+	l.paths[all.Path] = all
+}
+
+// compared forgets what a comparison of a directory that began then did not come across again.
+func (l *lacks) compared(dir string, began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for path, known := range l.paths {
-		if known.seen.Before(began) {
+		if known.seen.Before(began) && change.Within(path, dir) {
 			delete(l.paths, path)
 		}
 	}

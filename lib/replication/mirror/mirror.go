@@ -15,8 +15,8 @@
 // plan.go and pairup.go are pure: from what both sides have to pairs, and to steps. judge.go says which pairs matter, gather.go and far.go find them, beside each
 // other or at the other end of a stream; apply.go carries steps out, send.go sends them, large.go a large file while it may be written; replica.go gives each replica a queue and a goroutine, mirror.go feeds them, barrier.go answers hafs-mirror wait.
 //
-// lacks.go is what a replica lacks path by path, blame.go finds that after a batch, retry.go looks again; settled.go and behind.go are pure: what becomes of a
-// client's change, and which replica is to be replaced.
+// lacks.go is what a replica lacks path by path, blame.go finds that after a batch, retry.go looks again; settled.go, behind.go and crowded.go are pure: what
+// becomes of a client's change, which replica is to be replaced, and which directory stands for what it lacks in it.
 //
 // comparison.go compares everything in parts, gradual.go makes them between changes; budget.go holds deletes back that are too many at once.
 package mirror

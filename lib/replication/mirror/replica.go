@@ -216,12 +216,10 @@ func (r *replica) idle(now time.Time) time.Duration {
 	if left, due := r.retelling(now); due {
 		wait = min(wait, left)
 	}
-	if l := r.lacking(); l != nil {
-		if due, next := l.retries(now); len(due) > 0 {
-			return 0
-		} else if next > 0 {
-			wait = min(wait, next)
-		}
+	if due, next := r.looksAgain(now); len(due) > 0 {
+		return 0
+	} else if next > 0 {
+		wait = min(wait, next)
 	}
 	return wait
 }
@@ -264,7 +262,8 @@ func (r *replica) work(ctx context.Context) error {
 	if left, due := r.retelling(now); r.owes() || due && left <= 0 {
 		r.unsaid = true
 	}
-	queued := r.queue.Len() > 0 || met != nil || r.needFull || r.unsaid || r.retries(now) > 0
+	again, _ := r.looksAgain(now)
+	queued := r.queue.Len() > 0 || met != nil || r.needFull || r.unsaid || len(again) > 0
 	c := r.next()
 	due := c != nil && !now.Before(c.resume)
 	r.mu.Unlock()
@@ -290,7 +289,8 @@ func (r *replica) batch(ctx context.Context, met []change.Change) error {
 	}
 	changes, number := r.queue.Take(limit)
 	emptied := r.queue.Len() == 0
-	changes = append(changes, r.looksAgain()...)
+	again, _ := r.looksAgain(time.Now())
+	changes = append(changes, again...)
 	changes = append(changes, met...)
 	r.unsaid = false
 	if !gradual {

@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"slices"
 	"time"
 
 	"hafs/lib/replication/change"
@@ -16,24 +17,21 @@ func (r *replica) lacking() *lacks {
 	return nil
 }
 
-// retries counts the paths that are to be looked at again; with r.mu held.
-func (r *replica) retries(now time.Time) int {
-	l := r.lacking()
-	if l == nil {
-		return 0
-	}
-	due, _ := l.retries(now)
-	return len(due)
-}
-
-// looksAgain are these looks; with r.mu held. In a comparison of everything they come by themselves.
-func (r *replica) looksAgain() []change.Change {
+// looksAgain are the looks that are due, and how long it is to the next one (0: there is none); with r.mu held. In a comparison of everything they come by
+// themselves, and all that is in a directory does so in the comparison of that.
+func (r *replica) looksAgain(now time.Time) (due []change.Change, wait time.Duration) {
 	l := r.lacking()
 	if l == nil || r.needFull {
-		return nil
+		return nil, 0
 	}
-	due, _ := l.retries(time.Now())
-	return due
+	due, wait = l.retries(now)
+	return slices.DeleteFunc(due, func(c change.Change) bool { return c.Kind == change.Rescan && r.comesTo(c.Path) }), wait
+}
+
+// comesTo says whether a comparison that is waited for comes, or came, to a directory; with r.mu held.
+func (r *replica) comesTo(dir string) bool {
+	within := func(c *comparison) bool { return change.Within(dir, c.Directory) }
+	return r.comparison != nil && r.comparison.Waited || slices.ContainsFunc(r.large, within)
 }
 
 // owes says whether a complete replica is to be told its position, which was kept from it while it lacked something; with r.mu held.

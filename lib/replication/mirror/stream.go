@@ -213,11 +213,12 @@ func (s *Stream) make(ctx context.Context, g *far, changes []change.Change, posi
 	}
 	durable := s.durable(changes)
 	if len(steps) == 0 && position == nil && len(durable) == 0 {
-		return 0, s.dealt(g, nil)
+		s.dealt(g, nil)
+		return 0, nil
 	}
 	sent, err := s.send(steps, durable, position)
 	if err == nil || errors.As(err, new(vanishedName)) {
-		err = errors.Join(s.dealt(g, sent.lacking), err)
+		s.dealt(g, sent.lacking)
 	}
 	return sent.bytes, err
 }
