@@ -19,7 +19,11 @@ import (
 // three is a share with the replicas r, B and C.
 func three(t *testing.T) *world {
 	t.Helper()
-	w := newWorld(t, "stream")
+	return newWorld(t, "stream").three()
+}
+
+func (w *world) three() *world {
+	t := w.t
 	w.more = map[string]Transport{}
 	for _, name := range []string{"B", "C"} {
 		must(t, os.Mkdir(w.copy(name), 0o755))

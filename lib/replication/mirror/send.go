@@ -172,12 +172,14 @@ func worthHashing(s *Step) bool {
 
 // noted notes what a batch has made true, in the order it was done.
 func (s *sending) noted(r stream.Result) {
+	unmade := map[string]bool{}
 	for _, n := range s.notes {
 		path := n.step.Path
 		if n.step.Op == MakeDirectory {
 			s.journal.drop(path)
+			unmade[path] = !r.Done(n.number)
 		}
-		if !r.Done(n.number) {
+		if !r.Done(n.number) || n.step.Op == Finish && unmade[path] { // there is nothing then whose attributes could fail
 			if n.step.Op == Write {
 				s.journal.distrust(path)
 			}
