@@ -291,6 +291,32 @@ func TestAFileOfTheShareThatCannotBeReadCostsItself(t *testing.T) {
 	w.settle()
 }
 
+// A replica whose disk fails at one file gets that file anew, also if it was being changed where it is: that ends a session, and the next one removes what is
+// neither old nor new.
+func TestAFileOfAReplicaThatCannotBeReadIsWrittenAnew(t *testing.T) {
+	w := three(t)
+	d := disk(t, w.copy("B"))
+	w.run()
+	ballast := filepath.Join(w.copy("B"), change.TemporaryPrefix+"ballast") // so that the file is at the disk's end, and there is room before it
+	tool(t, "fallocate", "-l", "54M", ballast)
+	w.sh("mkdir d; head -c 3000000 /dev/urandom > d/bad")
+	w.settle()
+	must(t, os.Remove(ballast))
+	failures := w.status("B").Failures
+	d.fails(filepath.Join(w.copy("B"), "d/bad"), "d/bad")
+	w.sh("printf changed | dd of=d/bad bs=1 seek=1500000 conv=notrunc status=none")
+	must(t, w.settles("other", "x"))
+	eventually(t, func() error { _, err := os.Stat(filepath.Join(w.copy("B"), "other")); return err })
+	w.restored("B")
+	w.settle()
+	if out, err := exec.Command("cmp", w.path("d/bad"), filepath.Join(w.copy("B"), "d/bad")).CombinedOutput(); err != nil {
+		t.Errorf("%s", out)
+	}
+	if s := w.status("B"); s.Failures > failures+2 {
+		t.Errorf("B began anew: %+v", s)
+	}
+}
+
 // A file system without attributes gets the files without them, as docs/fidelity.md says.
 func TestAReplicaThatTakesNoAttributesLacksNothing(t *testing.T) {
 	w := three(t)

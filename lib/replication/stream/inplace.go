@@ -158,7 +158,7 @@ func (r *Receiver) Recover() error {
 // recover does what Recover does where the file can come anew: one that cannot be made whole goes.
 func (s *serving) recover() error {
 	err := s.replay(s.root)
-	if err == nil || tree.Lost(err) {
+	if err == nil || tree.Lost(err) && !errors.Is(err, unix.EIO) { // of a disk that is one file's
 		return err
 	}
 	s.Log.Error().Err(err).Msg("a file that was being changed in place is neither old nor new: it is removed, and comes anew")
