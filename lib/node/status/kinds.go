@@ -34,6 +34,7 @@ const (
 	ForbiddenPath     problem.ID = "forbidden-path"
 	ReadOnlyPath      problem.ID = "read-only-path"
 	UnreadablePath    problem.ID = "unreadable-path"
+	DamagedFileSystem problem.ID = "damaged-file-system"
 	UncopiedPath      problem.ID = "uncopied-path"
 	FurtherPaths      problem.ID = "further-paths"
 	NoWholeCopy       problem.ID = "no-whole-copy"
@@ -98,16 +99,17 @@ var remedies = map[problem.ID]string{
 	HeldDeletes:       "if they are meant: hafs-mirror release on {other}; if not: restore the files in the share",
 	AlteredContent:    "look at the disks of {server} and {other}",
 
-	MountInShare:    "unmount it on {server}, or leave it: mounts are not copied",
-	MountInCopy:     "unmount what is mounted there on {server}",
-	PathWithoutRoom: "free space (df, df -i) on {server}",
-	LongPath:        "shorten the path: it may have 4095 bytes, each name 255",
-	LargeAttributes: "take extended attributes away: a file may have 256 KiB of them",
-	ForbiddenPath:   "lsattr and getfacl of it on {server}; chattr -i if it is immutable",
-	ReadOnlyPath:    "mount the file system writable on {server}",
-	UnreadablePath:  "look at the disk of {server} (journalctl -k)",
-	UncopiedPath:    "journalctl -u hafs-mirror; it is tried again by itself",
-	FurtherPaths:    "hafs-status --json on {server} names them",
+	MountInShare:      "unmount it on {server}, or leave it: mounts are not copied",
+	MountInCopy:       "unmount what is mounted there on {server}",
+	PathWithoutRoom:   "free space (df, df -i) on {server}",
+	LongPath:          "shorten the path: it may have 4095 bytes, each name 255",
+	LargeAttributes:   "take extended attributes away: a file may have 256 KiB of them",
+	ForbiddenPath:     "lsattr and getfacl of it on {server}; chattr -i if it is immutable",
+	ReadOnlyPath:      "mount the file system writable on {server}",
+	UnreadablePath:    "look at the disk of {server} (journalctl -k)",
+	DamagedFileSystem: "the file system of {server} is damaged (journalctl -k): fsck",
+	UncopiedPath:      "journalctl -u hafs-mirror; it is tried again by itself",
+	FurtherPaths:      "hafs-status --json on {server} names them, the first at least",
 
 	NoWholeCopy:       "wait until a copy is whole",
 	PlaceInTrouble:    "bring a failed server back, or add one",

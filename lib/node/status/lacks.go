@@ -22,14 +22,14 @@ func lacking(report Report) []Finding {
 		}
 		for i, l := range p.Lacks {
 			f := Finding{ID: pathKind(l), Grave: true, Server: p.Name, Part: l.Path}
-			f.Text = fmt.Sprintf("%s (%s of pair %d) does not take %s: %s", p.Name, p.Place, p.Pair, l.Path, l.Cause)
+			f.Text = fmt.Sprintf("%s (%s of pair %d) does not take %s: %s", p.Name, p.Place, p.Pair, named(l), l.Cause)
 			if l.Side == mirror.OfShare {
 				f.Server, f.Grave = p.FedBy, l.Errno != syscall.EBUSY // a mount may be meant
-				f.Text = fmt.Sprintf("%s is not copied from %s: %s", l.Path, p.FedBy, l.Cause)
+				f.Text = fmt.Sprintf("%s is not copied from %s: %s", named(l), p.FedBy, l.Cause)
 			}
 			if i >= namedLacks {
 				f.ID, f.Part = FurtherPaths, ""
-				f.Text = fmt.Sprintf("%s (%s of pair %d) lacks %d further paths", p.Name, p.Place, p.Pair, len(p.Lacks)-i)
+				f.Text = fmt.Sprintf("%s (%s of pair %d) lacks %d further paths", p.Name, p.Place, p.Pair, max(p.Lacking, len(p.Lacks))-i)
 			}
 			if !told[f.Text] {
 				told[f.Text] = true
@@ -41,6 +41,14 @@ func lacking(report Report) []Finding {
 		}
 	}
 	return found
+}
+
+// named is the path, or what it stands for.
+func named(l mirror.Lack) string {
+	if l.Path == "." && l.Below {
+		return "much of the share"
+	}
+	return l.Path
 }
 
 // pathKind is what is wrong with a path that is not copied, by its cause.
@@ -62,6 +70,8 @@ func pathKind(l mirror.Lack) problem.ID {
 		return ReadOnlyPath
 	case l.Errno == syscall.EIO:
 		return UnreadablePath
+	case slices.Contains([]syscall.Errno{syscall.EUCLEAN, syscall.EBADMSG}, l.Errno):
+		return DamagedFileSystem
 	}
 	return UncopiedPath
 }

@@ -78,7 +78,8 @@ type Replica struct {
 	// Comparison is one of everything that is under way, Scrub the last one of contents.
 	Comparison *mirror.Progress `json:"comparison,omitempty"`
 	Scrub      *mirror.Scrub    `json:"scrub,omitempty"`
-	Lacks      []mirror.Lack    `json:"lacks,omitempty"` // paths it does not have as its feeder has them, the first of them
+	Lacks      []mirror.Lack    `json:"lacks,omitempty"`   // paths it does not have as its feeder has them, the first of them
+	Lacking    int              `json:"lacking,omitempty"` // how many those are in all
 }
 
 // Finding is one thing that is wrong, and what to do about it.
@@ -149,7 +150,7 @@ func (report *Report) addReplica(answers map[string]Answer, name, feeder, place 
 	for _, s := range answers[feeder].Mirror.Replicas {
 		if s.Name == name {
 			row.State, row.Counts, row.Number, row.Pending, row.Held, row.Error = s.State, s.Counts, s.Number, s.Pending, s.Held, s.Error
-			row.Comparison, row.Scrub, row.Lacks = s.Comparison, s.Scrub, s.Lacks
+			row.Comparison, row.Scrub, row.Lacks, row.Lacking = s.Comparison, s.Scrub, s.Lacks, s.Lacking
 		}
 	}
 	report.Replicas = append(report.Replicas, row)

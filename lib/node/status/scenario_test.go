@@ -109,26 +109,28 @@ func (w world) happen(event, name, text string) error {
 			w.answers[feeder] = f
 		}
 		return nil
-	case "lacks": // this server, by its feeder: on which side, errno, path, cause
+	case "lacks": // this server, by its feeder: on which side, errno, path (of a directory with all in it: with /), cause
 		words := strings.SplitN(text, " ", 4)
 		for feeder, f := range w.answers {
 			replicas := slices.Clone(f.Mirror.Replicas)
 			for i := range replicas {
 				if replicas[i].Name == name {
-					l := mirror.Lack{Side: mirror.Side(words[0]), Path: words[2], Cause: words[3]}
+					path, below := strings.CutSuffix(words[2], "/")
+					l := mirror.Lack{Side: mirror.Side(words[0]), Path: path, Below: below, Cause: words[3]}
 					for errno, text := range errnos {
 						if text == words[1] {
 							l.Errno = errno
 						}
 					}
 					replicas[i].Lacks = append(slices.Clip(replicas[i].Lacks), l)
+					replicas[i].Lacking = len(replicas[i].Lacks)
 				}
 			}
 			f.Mirror.Replicas = replicas
 			w.answers[feeder] = f
 		}
 		return nil
-	case "held", "scrubbed", "whole": // of this server, as its feeder sees it: how many deletes; which files differed; that it was whole once
+	case "held", "scrubbed", "whole", "lacking": // of this server, as its feeder sees it: how many deletes; which files differed; that it was whole once; how many paths
 		for feeder, f := range w.answers {
 			replicas := slices.Clone(f.Mirror.Replicas)
 			for i := range replicas {
@@ -142,6 +144,8 @@ func (w world) happen(event, name, text string) error {
 					replicas[i].Scrub = &mirror.Scrub{Ended: now, Differed: strings.Fields(text)}
 				case "whole":
 					replicas[i].Counts = true
+				case "lacking":
+					_, err = fmt.Sscan(text, &replicas[i].Lacking)
 				}
 			}
 			f.Mirror.Replicas = replicas
@@ -163,7 +167,7 @@ func cutID(text string) (problem.ID, string) {
 
 var errnos = map[syscall.Errno]string{
 	syscall.EBUSY: "EBUSY", syscall.EPERM: "EPERM", syscall.ENOSPC: "ENOSPC", syscall.ENAMETOOLONG: "ENAMETOOLONG", syscall.EIO: "EIO",
-	syscall.E2BIG: "E2BIG", syscall.EROFS: "EROFS", syscall.EXDEV: "EXDEV",
+	syscall.EACCES: "EACCES", syscall.EROFS: "EROFS", syscall.EDQUOT: "EDQUOT", syscall.E2BIG: "E2BIG", syscall.EUCLEAN: "EUCLEAN", syscall.EXDEV: "EXDEV",
 }
 
 // A scenario is a record, what is not well, and every finding, in order; after -> what to do:

@@ -24,7 +24,8 @@ func (r *replica) snapshot(now time.Time) ReplicaStatus {
 		s.Held = h.Held()
 	}
 	if l := r.lacking(); l != nil {
-		s.Lacks = shownLacks(l.list())
+		all := l.list()
+		s.Lacks, s.Lacking = shownLacks(all), len(all)
 	}
 	if p, counts := r.transport.(interface{ Progress() int64 }); counts && r.working > 0 {
 		if moved := p.Progress(); moved != r.answered {

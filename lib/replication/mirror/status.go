@@ -32,16 +32,17 @@ type ReplicaStatus struct {
 	Target     string    `json:"target"`     // where it is reached
 	Generation uint64    `json:"generation"` // in which it was last found complete
 	State      State     `json:"state"`
-	Since      time.Time `json:"since"`            // of the state
-	Counts     bool      `json:"counts"`           // it has been whole, so that clients' changes wait for it
-	Number     uint64    `json:"number"`           // every change up to this one is on the replica; the replica's position
-	Pending    int       `json:"pending"`          // changes that wait or are being applied
-	Stalled    int       `json:"stalled_seconds"`  // how long it has not answered while there was work; 0: it answers
-	Error      string    `json:"error,omitempty"`  // why it is broken, or was since it was complete
-	Failures   int       `json:"failures"`         // since the mirror started
-	Checked    time.Time `json:"checked,omitzero"` // when everything was last compared
-	Held       int       `json:"held,omitempty"`   // deletes that are held back; see DeleteBudget
-	Lacks      []Lack    `json:"lacks,omitempty"`  // paths that it has not as the share has them, the first of them
+	Since      time.Time `json:"since"`             // of the state
+	Counts     bool      `json:"counts"`            // it has been whole, so that clients' changes wait for it
+	Number     uint64    `json:"number"`            // every change up to this one is on the replica; the replica's position
+	Pending    int       `json:"pending"`           // changes that wait or are being applied
+	Stalled    int       `json:"stalled_seconds"`   // how long it has not answered while there was work; 0: it answers
+	Error      string    `json:"error,omitempty"`   // why it is broken, or was since it was complete
+	Failures   int       `json:"failures"`          // since the mirror started
+	Checked    time.Time `json:"checked,omitzero"`  // when everything was last compared
+	Held       int       `json:"held,omitempty"`    // deletes that are held back; see DeleteBudget
+	Lacks      []Lack    `json:"lacks,omitempty"`   // paths that it has not as the share has them, the first of them
+	Lacking    int       `json:"lacking,omitempty"` // how many those are in all
 	Comparison *Progress `json:"comparison,omitempty"`
 	Scrub      *Scrub    `json:"scrub,omitempty"` // the last one
 }
