@@ -22,10 +22,10 @@ type applying struct {
 	progress       func()
 
 	mu       sync.Mutex
-	problems []error
-	failed   map[string]bool // files that could not be written: no other name is made for what is there instead
-	full     bool            // no room: write no more
-	lost     bool            // the replica does not answer: stop
+	problems []stepError
+	failed   map[string]error // files that could not be written: no other name is made for what is there instead
+	full     bool             // no room: write no more
+	lost     bool             // the replica does not answer: stop
 }
 
 // carry does all steps, op after op, those of one op side by side. Files that cannot be written do not keep others from it, and a replica
@@ -79,22 +79,39 @@ func (a *applying) chunk(ctx context.Context, dir string, steps []Step) {
 	if tree.Absent(err) { // it was made in the share between two looks: there was none at it, and one at what is in it
 		err = fmt.Errorf("%w: %w", ErrVanished, err)
 	}
-	if err != nil {
-		a.problem(err)
-		return
+	if err == nil {
+		defer to.Close()
 	}
-	defer to.Close()
 	for _, s := range steps {
-		if ctx.Err() != nil || a.stopped(s.Op) {
+		lost, full := a.stopped(s.Op)
+		if lost || ctx.Err() != nil {
 			return
 		}
 		a.progress()
-		if err := a.step(to, s); err != nil {
-			a.problem(err)
-			a.unwritten(s)
+		err := err
+		switch {
+		case err != nil:
+		case full:
+			err = errNoRoom
+		default:
+			err = a.step(to, s)
+		}
+		if err != nil {
+			a.problem(s, err)
 		}
 	}
 }
+
+// stepError is why a step was not done.
+type stepError struct {
+	Step
+	err error
+}
+
+// shareError is an error of the share's side.
+type shareError struct{ error }
+
+func (e shareError) Unwrap() error { return e.error }
 
 func (a *applying) step(to *tree.Dir, s Step) error {
 	_, name := change.Split(s.Path)
@@ -132,16 +149,19 @@ func (a *applying) step(to *tree.Dir, s Step) error {
 		}
 		return nil
 	case Link:
-		if a.failed[s.From] { // all writes were done before
-			return nil
+		if err := a.failed[s.From]; err != nil { // all writes were done before
+			return err
 		}
 		return a.link(to, name, s)
 	case Delete:
 		return to.RemoveTree(name)
 	case Finish:
 		e, err := a.share.Lstat(s.Path)
-		if err != nil || e == nil || e.Kind != change.Directory {
-			return err
+		if err != nil {
+			return shareError{err}
+		}
+		if e == nil || e.Kind != change.Directory {
+			return nil
 		}
 		have, err := to.Lstat(name)
 		if err != nil || have == nil || have.Kind != change.Directory {
@@ -158,13 +178,16 @@ func (a *applying) write(to *tree.Dir, name string, s Step) error {
 		return nil // an event tells of it; else it has other names, which wait for it
 	}
 	if err != nil {
-		return err
+		return shareError{err}
 	}
 	defer file.Close()
 	var copied *change.Entry
 	var hash uint64
 	temporary, err := to.WriteTemporary(s.Source.Mode, a.sync, func(into *os.File) (*change.Entry, error) {
-		copied, hash, err = copyStable(file, &rewritable{File: into}, a.progress)
+		sink := &rewritable{File: into}
+		if copied, hash, err = copyStable(file, sink, a.progress); err != nil && sink.err == nil {
+			err = shareError{err}
+		}
 		return copied, err
 	})
 	if err != nil {
@@ -201,34 +224,35 @@ func (a *applying) link(to *tree.Dir, name string, s Step) error {
 	return nil
 }
 
-func (a *applying) problem(err error) {
+func (a *applying) problem(s Step, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.problems = append(a.problems, err)
-	a.full = a.full || tree.Full(err)
-	a.lost = a.lost || tree.Lost(err)
+	a.problems = append(a.problems, stepError{s, err})
+	if s.Op == Write && s.Source.Nlink > 1 {
+		if a.failed == nil {
+			a.failed = map[string]error{}
+		}
+		a.failed[s.Path] = err
+	}
+	if !errors.As(err, new(shareError)) {
+		a.full = a.full || tree.Full(err)
+		a.lost = a.lost || tree.Lost(err)
+	}
 }
 
-func (a *applying) unwritten(s Step) {
+// stopped says whether the replica does not answer any more, and whether it has no room for what a step brings.
+func (a *applying) stopped(op Op) (lost, full bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if s.Op != Write || s.Source.Nlink < 2 {
-		return
-	}
-	if a.failed == nil {
-		a.failed = map[string]bool{}
-	}
-	a.failed[s.Path] = true
-}
-
-func (a *applying) stopped(op Op) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.lost || a.full && op < Delete
+	return a.lost, a.full && op < Delete
 }
 
 func (a *applying) err() error {
-	err := summary(a.problems)
+	var problems []error
+	for _, p := range a.problems {
+		problems = append(problems, p.err)
+	}
+	err := summary(problems)
 	if err != nil && a.full {
 		return fmt.Errorf("%w: %w", ErrFull, err)
 	}

@@ -85,7 +85,7 @@ func (s *Stream) blame(sent sending, r stream.Result) (map[string]failure, error
 			err = unknown
 		}
 		switch {
-		case stale(err) && s.below(step.Path, failed):
+		case stale(err) && s.lacks.below(step.Path, failed):
 		case stale(err) && !s.lacks.doubt(step.Path, time.Now()):
 			odd = fmt.Errorf("%w: the replica is not as it was thought to be: %w", ErrVanished, err)
 		default:
@@ -112,19 +112,19 @@ func (s *sending) makes(number int) bool {
 }
 
 // below says whether a directory above a path is lacked with all that is in it.
-func (s *Stream) below(path string, failed map[string]failure) bool {
+func (l *lacks) below(path string, failed map[string]failure) bool {
 	for at := path; at != "."; {
 		at = parent(at)
 		if f, is := failed[at]; is && f.below {
 			return true
 		}
 	}
-	l, is := s.lacks.of(parent(path))
-	return is && l.Below
+	above, is := l.of(parent(path))
+	return is && above.Below
 }
 
 // dealt notes what became of the paths that were gathered.
-func (s *Stream) dealt(g *far, failed map[string]failure) {
+func (g *gathering) dealt(l *lacks, failed map[string]failure, log zerolog.Logger) {
 	if g.lacking == nil {
 		return
 	}
@@ -138,7 +138,31 @@ func (s *Stream) dealt(g *far, failed map[string]failure) {
 	if looked == nil {
 		looked = func(string, bool) bool { return false }
 	}
-	for _, l := range s.lacks.dealt(looked, failed, time.Now()) {
-		s.Log.Warn().Str(zerolog.ErrorFieldName, l.Cause).Str("path", l.Path).Str("side", string(l.Side)).Msg("not copied; everything else is")
+	for _, l := range l.dealt(looked, failed, time.Now()) {
+		log.Warn().Str(zerolog.ErrorFieldName, l.Cause).Str("path", l.Path).Str("side", string(l.Side)).Msg("not copied; everything else is")
 	}
+}
+
+// blame is that of a Stream, for steps that were carried out here.
+func (d *Directory) blame(a *applying) (map[string]failure, error) {
+	if a.lost {
+		return nil, a.err()
+	}
+	failed := map[string]failure{}
+	var odd error
+	for _, p := range a.problems {
+		var ofShare shareError
+		switch {
+		case errors.As(p.err, &ofShare):
+			failed[p.Path] = failure{OfShare, ofShare.error, false}
+		case stale(p.err) && d.lacks.below(p.Path, failed):
+		case errors.Is(p.err, ErrVanished):
+			odd = p.err
+		case stale(p.err) && !d.lacks.doubt(p.Path, time.Now()):
+			odd = fmt.Errorf("%w: the replica is not as it was thought to be: %w", ErrVanished, p.err)
+		default:
+			failed[p.Path] = failure{OfReplica, p.err, p.Op == MakeDirectory}
+		}
+	}
+	return failed, odd
 }

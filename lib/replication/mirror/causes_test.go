@@ -109,8 +109,8 @@ func TestEachCauseOnAReplicaCostsItsPath(t *testing.T) {
 			must(w.t, os.WriteFile(inB(w, change.Marker), []byte(testMarker), 0o644))
 		}, exhausted, "echo 22 > d/f", "d/f", syscall.ENOSPC},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			w := three(t)
+		bothWays(t, c.name, func(t *testing.T, kind string) {
+			w := newWorld(t, kind).three()
 			if c.begin == nil {
 				c.begin = func(w *world) { disk(w.t, w.copy("B")) }
 			}
@@ -142,6 +142,13 @@ func TestEachCauseOnAReplicaCostsItsPath(t *testing.T) {
 				t.Errorf("B differs: %s", out)
 			}
 		})
+	}
+}
+
+// bothWays runs a test by a stream, and by the paper's way to a DRS1, as far as that is one of this machine.
+func bothWays(t *testing.T, name string, play func(t *testing.T, kind string)) {
+	for _, kind := range []string{"stream", "directory"} {
+		t.Run(name+" by "+kind, func(t *testing.T) { play(t, kind) })
 	}
 }
 
@@ -183,7 +190,11 @@ func exhausted(w *world) (free func()) {
 
 // A user's own mount is closed to root. Nobody can have what is in it, and nobody is at fault.
 func TestAUsersMountThatRootCannotReadCostsItself(t *testing.T) {
-	w := three(t)
+	bothWays(t, "mount", unreadableMount)
+}
+
+func unreadableMount(t *testing.T, kind string) {
+	w := newWorld(t, kind).three()
 	w.sh("mkdir -p home/u/m; chown -R nobody home")
 	w.run()
 	unmount := w.usersMount(w.path("home/u/m"))
@@ -259,7 +270,11 @@ func pipe(t *testing.T) ends {
 
 // A disk of the file sharing server that fails at one file costs that file.
 func TestAFileOfTheShareThatCannotBeReadCostsItself(t *testing.T) {
-	w := newWorld(t, "stream")
+	bothWays(t, "disk", unreadableFile)
+}
+
+func unreadableFile(t *testing.T, kind string) {
+	w := newWorld(t, kind)
 	d := disk(t, w.share)
 	root, err := tree.Open(w.share)
 	must(t, err)
@@ -356,12 +371,16 @@ func TestAReplicaThatLacksThousandsOfPathsIsBehindLikeOneThatLacksOne(t *testing
 		"of one that is compared in parts": {"in/d", Parts{Entries: 300, Writes: 200, Bytes: 1 << 20}},
 		"of the share itself":              {".", Parts{}},
 	} {
-		t.Run(name, func(t *testing.T) { lacksThousands(t, c.dir, c.parts) })
+		bothWays(t, name, func(t *testing.T, kind string) {
+			if kind == "stream" || c.parts == (Parts{}) {
+				lacksThousands(t, kind, c.dir, c.parts)
+			}
+		})
 	}
 }
 
-func lacksThousands(t *testing.T, dir string, parts Parts) {
-	w := three(t)
+func lacksThousands(t *testing.T, kind, dir string, parts Parts) {
+	w := newWorld(t, kind).three()
 	w.parts = parts
 	w.more["B"] = w.to(w.copy("B"))
 	w.sh("mkdir -p in/d; cd " + dir + "; for i in $(seq 1500); do echo 1 > $i; done")

@@ -52,25 +52,26 @@ type sink interface {
 type rewritable struct {
 	*os.File
 	offset int64
+	err    error // of this file, not of the one that is copied
 }
 
 func (r *rewritable) Write(b []byte) (int, error) {
-	if err := tree.WriteAt(r.File, b, r.offset); err != nil {
-		return 0, err
+	if r.err = tree.WriteAt(r.File, b, r.offset); r.err != nil {
+		return 0, r.err
 	}
 	r.offset += int64(len(b))
 	return len(b), nil
 }
 
 func (r *rewritable) Hole(n int64) error {
-	err := tree.Hole(r.File, r.offset, n)
+	r.err = tree.Hole(r.File, r.offset, n)
 	r.offset += n
-	return err
+	return r.err
 }
 
 func (r *rewritable) Again() error {
-	r.offset = 0
-	return r.Truncate(0)
+	r.offset, r.err = 0, r.Truncate(0)
+	return r.err
 }
 
 // nowhere is a sink for what is only to be hashed.

@@ -37,6 +37,7 @@ type Directory struct {
 	journal  *journal
 	told     sync.Map // paths and conditions that were logged once
 	moved    atomic.Int64
+	lacks    *lacks // nil: an error of one path is one of all
 }
 
 // DefaultWorkers hides the round trips of sshfs in a LAN; more only compete for the processor of two-core servers.
@@ -44,6 +45,9 @@ const DefaultWorkers = 8
 
 // Progress counts the calls made: a replica for which it stands still while it has work does not answer.
 func (d *Directory) Progress() int64 { return d.moved.Load() }
+
+// lacking is what this replica lacks; nil if that is not kept.
+func (d *Directory) lacking() *lacks { return d.lacks }
 
 // Apply deals with changes; see Transport.
 func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
@@ -56,6 +60,9 @@ func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 		share: d.Share, fidelity: d.fidelity, journal: d.journal, left: d.left, progress: d.progress, incomplete: map[string]bool{},
 		same: func(path string) (bool, error) { return tree.SameContent(d.Share, d.replica, path) },
 	}}
+	if d.lacks != nil {
+		g.lacking, g.kept = map[string]failure{}, map[string]bool{}
+	}
 	if g.all = asksForAll(changes); g.all {
 		d.journal.begin()
 	}
@@ -88,7 +95,15 @@ func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 		share: d.Share, replica: d.replica, fidelity: d.fidelity, journal: d.journal, limit: g.limit,
 		sync: d.Sync && count(steps, Write) <= syncFiles, noLinks: d.noLinks, progress: d.progress,
 	}
-	if err := a.carry(ctx, steps); err != nil {
+	err := a.carry(ctx, steps)
+	if d.lacks != nil && ctx.Err() == nil {
+		var failed map[string]failure
+		if failed, err = d.blame(a); failed != nil {
+			g.looked = lookedAt(changes, nil)
+			g.dealt(d.lacks, failed, d.Log)
+		}
+	}
+	if err != nil {
 		return err
 	}
 	if err := g.err(); err != nil {

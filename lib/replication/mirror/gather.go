@@ -76,18 +76,32 @@ func (g *beside) looks(ctx context.Context, paths []string) {
 const chunkPaths = 32
 
 // opened is one directory on both sides; nil where there is none.
-type opened struct{ share, replica *tree.Dir }
+type opened struct {
+	share, replica *tree.Dir
+	unknown        bool // it cannot be told what is in one of them
+}
 
 func (g *beside) open(dir string) *opened {
 	o := &opened{}
 	var err error
 	if o.share, err = g.share.Dir(dir); err != nil && !tree.Absent(err) {
-		g.problem(dir, err)
+		g.unlisted(dir, err)
+		o.unknown = true
 	}
 	if o.replica, err = g.replica.Dir(dir); err != nil && !tree.Absent(err) {
-		g.problem(dir, err)
+		g.untold(dir, err)
+		o.unknown = true
 	}
 	return o
+}
+
+// untold notes that the replica does not tell what it has at a path: because it does not answer, or because of this path.
+func (g *beside) untold(path string, err error) {
+	if tree.Lost(err) {
+		g.problem(parent(path), err)
+		return
+	}
+	g.unknown(path, err)
 }
 
 func (o *opened) close() {
@@ -104,9 +118,12 @@ func (g *beside) look(o *opened, path string) {
 	_, name := change.Split(path)
 	p := Pair{Path: path}
 	var err error
+	if o.unknown {
+		return
+	}
 	if o.share != nil {
 		if p.Source, err = o.share.Lstat(name); err != nil {
-			g.problem(parent(path), err)
+			g.unreadable(path, err)
 			return
 		}
 	}
@@ -115,7 +132,7 @@ func (g *beside) look(o *opened, path string) {
 	}
 	if o.replica != nil {
 		if p.Replica, err = o.replica.Lstat(name); err != nil {
-			g.problem(parent(path), err)
+			g.untold(path, err)
 			return
 		}
 	}
@@ -129,7 +146,7 @@ func (g *beside) scan(ctx context.Context, dir string) {
 	}
 	g.progress()
 	o := g.open(dir)
-	if o.share == nil {
+	if o.share == nil || o.unknown {
 		o.close()
 		return
 	}
@@ -137,7 +154,7 @@ func (g *beside) scan(ctx context.Context, dir string) {
 	if err != nil {
 		o.close()
 		if !tree.Absent(err) {
-			g.problem(dir, err)
+			g.unlisted(dir, err)
 		}
 		return
 	}
@@ -145,7 +162,7 @@ func (g *beside) scan(ctx context.Context, dir string) {
 	if o.replica != nil {
 		if theirs, err = o.replica.List(); err != nil && !tree.Absent(err) {
 			o.close()
-			g.problem(dir, err)
+			g.untold(dir, err)
 			return
 		}
 	}
@@ -177,7 +194,7 @@ func (g *beside) scanned(ctx context.Context, o *opened, dir, name string, ours,
 	var err error
 	if _, listed := slices.BinarySearch(ours, name); listed {
 		if p.Source, err = o.share.Lstat(name); err != nil {
-			g.problem(dir, err)
+			g.unreadable(p.Path, err)
 			return
 		}
 	}
@@ -187,7 +204,7 @@ func (g *beside) scanned(ctx context.Context, o *opened, dir, name string, ours,
 	}
 	if listed {
 		if p.Replica, err = o.replica.Lstat(name); err != nil {
-			g.problem(dir, err)
+			g.untold(p.Path, err)
 			return
 		}
 	}

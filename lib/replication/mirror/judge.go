@@ -77,6 +77,13 @@ func (g *gathering) unreadable(path string, err error) {
 	g.lacking[path], g.kept[path] = failure{OfShare, err, true}, true
 }
 
+// keeps says whether the replica is to keep what it has at a path.
+func (g *gathering) keeps(path string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.kept[path]
+}
+
 // unlisted notes that a directory of the share was not read in full.
 func (g *gathering) unlisted(dir string, err error) {
 	if g.lacking == nil {
@@ -91,7 +98,7 @@ func (g *gathering) unlisted(dir string, err error) {
 // unknown notes that it cannot be told what the replica has at a path.
 func (g *gathering) unknown(path string, err error) {
 	if g.lacking == nil {
-		g.incomplete[path] = true
+		g.problem(path, err)
 		g.problem(parent(path), err)
 		return
 	}
@@ -126,7 +133,7 @@ func (g *gathering) untouched(path string, e *change.Entry) bool {
 // judge adds what is known beyond the two entries, and keeps the pair if the plan may need it. event: something happened to this
 // very path, so that looking the same is not enough.
 func (g *gathering) judge(p Pair, event bool) {
-	if p.Source == nil && g.kept[p.Path] {
+	if p.Source == nil && g.keeps(p.Path) {
 		return
 	}
 	if p.Source != nil && p.Source.Kind == change.Special {

@@ -3,7 +3,7 @@
 // It promises that every file on a replica is whole at every moment (a large one that is changed in place is made whole before anybody is served there);
 // that after a comparison of everything a replica is identical to the share (content, owner, mode, times, extended attributes, ACLs, hard links within the share) as far as its transport can hold that; that nothing is deleted because the share
 // was missing, unmounted or unreadable; that no symbolic link is ever followed and no mount crossed, on neither side; that one replica that hangs or
-// fails holds up no other; and, through a stream, that a path which cannot be copied holds up no other path.
+// fails holds up no other; and, but for rsync, that a path which cannot be copied holds up no other path.
 //
 // What is not replicated: FIFOs, sockets and devices, except by rsync; that two symbolic links are one inode. Through sshfs also not: extended attributes
 // and ACLs, fractions of a second, times before 1970, owner and time of symbolic links. docs/fidelity.md has a table of it.
@@ -147,8 +147,11 @@ func (m *Mirror) start(w Wanted) *running {
 	r.queue.Cover(m.number) // by the comparison it begins with
 	r.taken = m.number
 	r.changed = func() { m.advance(); m.changed() }
-	if s, is := r.transport.(*Stream); is { // what follows the greeting may take long
-		s.Greeted, s.lacks, s.names = r.changed, newLacks(), m.seen
+	switch t := r.transport.(type) {
+	case *Stream:
+		t.Greeted, t.lacks, t.names = r.changed, newLacks(), m.seen // what follows the greeting may take long
+	case *Directory:
+		t.lacks = newLacks()
 	}
 	r.reached, r.position, r.here = m.reached, m.position, m.here
 	r.fatal = func(err error) {

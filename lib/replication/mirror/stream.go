@@ -213,12 +213,12 @@ func (s *Stream) make(ctx context.Context, g *far, changes []change.Change, posi
 	}
 	durable := s.durable(changes)
 	if len(steps) == 0 && position == nil && len(durable) == 0 {
-		s.dealt(g, nil)
+		g.dealt(s.lacks, nil, s.Log)
 		return 0, nil
 	}
 	sent, err := s.send(steps, durable, position)
 	if err == nil || errors.As(err, new(vanishedName)) {
-		s.dealt(g, sent.lacking)
+		g.dealt(s.lacks, sent.lacking, s.Log)
 	}
 	return sent.bytes, err
 }
