@@ -224,7 +224,14 @@ func (a *applying) link(to *tree.Dir, name string, s Step) error {
 	return nil
 }
 
+// lost says whether an error means that the replica does not answer any more. EIO may be one file's: sshfs says so when there is no room.
+func lost(replica *tree.Root, err error) bool {
+	return tree.Lost(err) && (!errors.Is(err, unix.EIO) || replica.StillThere() != nil)
+}
+
 func (a *applying) problem(s Step, err error) {
+	ofShare := errors.As(err, new(shareError))
+	lost := !ofShare && lost(a.replica, err)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.problems = append(a.problems, stepError{s, err})
@@ -234,10 +241,7 @@ func (a *applying) problem(s Step, err error) {
 		}
 		a.failed[s.Path] = err
 	}
-	if !errors.As(err, new(shareError)) {
-		a.full = a.full || tree.Full(err)
-		a.lost = a.lost || tree.Lost(err)
-	}
+	a.full, a.lost = a.full || !ofShare && tree.Full(err), a.lost || lost
 }
 
 // stopped says whether the replica does not answer any more, and whether it has no room for what a step brings.

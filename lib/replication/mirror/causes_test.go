@@ -332,6 +332,26 @@ func TestAFileOfAReplicaThatCannotBeReadIsWrittenAnew(t *testing.T) {
 	}
 }
 
+// sshfs says EIO where a file does not get its room, as it does where a connection broke.
+func TestAFileWithoutRoomBehindSSHFSCostsItself(t *testing.T) {
+	w := newWorld(t, "sshfs")
+	if err := unix.Mount("t", w.replica, "tmpfs", 0, "size=1m"); err != nil {
+		t.Skip("cannot mount here: ", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(w.replica, unix.MNT_DETACH) })
+	must(t, os.WriteFile(filepath.Join(w.replica, change.Marker), []byte(testMarker), 0o644))
+	w.run()
+	w.sh("echo x > fits; head -c 3000000 /dev/urandom > large")
+	w.lacked("r", "large", OfReplica)
+	must(t, w.settles("other", "x"))
+	if s := w.status("r"); s.Failures > 0 {
+		t.Errorf("it began anew: %+v", s)
+	}
+	w.sh("rm large")
+	w.restored("r")
+	w.settle()
+}
+
 // A file system without attributes gets the files without them, as docs/fidelity.md says.
 func TestAReplicaThatTakesNoAttributesLacksNothing(t *testing.T) {
 	w := three(t)

@@ -97,7 +97,7 @@ func (g *beside) open(dir string) *opened {
 
 // untold notes that the replica does not tell what it has at a path: because it does not answer, or because of this path.
 func (g *beside) untold(path string, err error) {
-	if tree.Lost(err) {
+	if lost(g.replica, err) {
 		g.problem(parent(path), err)
 		return
 	}
