@@ -81,6 +81,7 @@ func (d *Directory) Apply(ctx context.Context, changes []change.Change) error {
 		for _, s := range steps {
 			d.Show(s)
 		}
+		g.dealt(d.lacks, nil, d.Log)
 		return g.err()
 	}
 	for _, s := range steps {

@@ -212,7 +212,7 @@ func (m *Mirror) say() {
 	}
 }
 
-// Finished waits until nothing is pending on any replica. Its error names the replicas that were given up.
+// Finished waits until nothing is pending on any replica. Its error names the replicas that were given up, or lack a path.
 func (m *Mirror) Finished(ctx context.Context) error {
 	for {
 		var problems []error

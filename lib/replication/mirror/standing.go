@@ -1,6 +1,9 @@
 package mirror
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // What is asked of a replica by others than its own goroutine.
 
@@ -68,12 +71,22 @@ func (r *replica) stands() Standing {
 	return g.Standing()
 }
 
-// finished says whether nothing waits, or why nothing more will happen.
+// finished says whether nothing waits, and why not everything is on the replica then.
 func (r *replica) finished() (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.gaveUp != nil {
 		return true, r.gaveUp
 	}
-	return !r.needFull && !r.comparing() && r.queue.Len() == 0 && r.working == 0 && r.status.State != Broken, nil
+	if r.needFull || r.comparing() || r.queue.Len() > 0 || r.working > 0 || r.status.State == Broken {
+		return false, nil
+	}
+	if l := r.lacking(); l != nil && l.any() {
+		var problems []error
+		for _, lack := range l.list() {
+			problems = append(problems, fmt.Errorf("%s is not copied: %s", lack.Path, lack.Cause))
+		}
+		return true, summary(problems)
+	}
+	return true, nil
 }
