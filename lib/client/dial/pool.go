@@ -66,6 +66,7 @@ func (p *pool) get(ctx context.Context, s record.Server) (*ssh.Client, error) {
 		return c.client, nil
 	}
 	client, err := p.dialer.Dial(ctx, s.Name, s.Address)
+	p.note(ctx, s, err)
 	if err != nil {
 		return nil, err
 	}
@@ -120,18 +121,14 @@ func (p *pool) keep(ctx context.Context, servers []record.Server) {
 func (p *pool) renew(ctx context.Context, s record.Server) {
 	for ctx.Err() == nil {
 		client, err := p.get(ctx, s)
-		p.mu.Lock()
-		if ctx.Err() == nil { // else it is not kept any more, and whatever came of it is no failure
-			p.failures.note(s.Name, err)
-		}
-		p.mu.Unlock()
 		if err == nil {
+			p.note(ctx, s, nil) // also when somebody else has made it
 			ended := use(ctx, client)
 			if ctx.Err() != nil {
 				return // sessions that use it go on
 			}
 			if errors.Is(ended, syscall.ETIMEDOUT) { // if small packets are all that gets through, the next attempt finds that too
-				p.failures.note(s.Name, session.ErrSmallPackets)
+				p.note(ctx, s, session.ErrSmallPackets)
 			}
 		} else {
 			p.log.Debug().Err(err).Str("peer", s.Name).Msg("no data connection")
@@ -140,6 +137,16 @@ func (p *pool) renew(ctx context.Context, s record.Server) {
 		case <-time.After(redialPause):
 		case <-ctx.Done():
 		}
+	}
+}
+
+// note takes down what came of an attempt to reach a server whose connection is kept, whoever wanted it: others wait for their turn meanwhile. Of one that was
+// given up, or is not kept any more, nothing is said.
+func (p *pool) note(ctx context.Context, s record.Server, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if ctx.Err() == nil && p.keeps[s.Name+" "+s.Address] != nil {
+		p.failures.note(s.Name, err)
 	}
 }
 

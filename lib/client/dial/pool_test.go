@@ -36,6 +36,7 @@ func TestADialThatIsGivenUpIsNoFailure(t *testing.T) {
 			<-t.Context().Done()
 		}
 	}()
+	p.keeper.pool.keeps["M2 127.0.0.2"] = giveUp
 	p.keeper.pool.renew(ctx, record.Server{Name: "M2", Address: "127.0.0.2"})
 	if text, err := p.keeper.pool.failures.text(); err != nil || string(text) != "{}" {
 		t.Errorf("failures: %s, %v", text, err)
@@ -153,7 +154,7 @@ func TestANetworkThatPassesSmallPacketsOnly(t *testing.T) {
 	p, _ := world(t, nil)
 	pool := p.keeper.pool
 	pool.dialer.Full = true
-	go pool.renew(t.Context(), record.Server{Name: "M2", Address: "127.0.0.1"})
+	pool.keep(t.Context(), []record.Server{{Name: "M2", Address: "127.0.0.1"}})
 	await := func(what string, is func(f Failure, failed bool) bool) {
 		t.Helper()
 		begun := time.Now()

@@ -13,6 +13,8 @@ import (
 const (
 	// partPatience is how long a unit may be away: one that ends is started again within a second.
 	partPatience = 3 * time.Second
+	// mountPatience is how long a mount may be: after a change of roles the other side may have to hear of that first.
+	mountPatience = 7 * time.Second
 	// quietPatience is how long a service may not say that it works; it says so every 2 s.
 	quietPatience = 6 * time.Second
 )
@@ -95,7 +97,11 @@ func (p *parts) problems(why problem.Problem, now time.Time) []problem.Problem {
 		found = append(found, why)
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.away)) {
-		if a := p.away[name]; now.Sub(a.since) >= partPatience && (name != watchUnit || why.Text == "") {
+		patience := mountPatience
+		if slices.Contains(always, name) {
+			patience = partPatience
+		}
+		if a := p.away[name]; now.Sub(a.since) >= patience && (name != watchUnit || why.Text == "") {
 			found = append(found, problem.Problem{ID: problem.PartDown, Part: name, Text: fmt.Sprintf("%s does not run: %s", name, a.how)})
 		}
 	}

@@ -120,8 +120,8 @@ func (l *list) connections(r record.Record, report Report, server string, failur
 		lasting := now.Sub(f.Since) > connectPatience || muffling(f)
 		_, unreached := failures[r.FS.Name] // which says more than that the share is not
 		switch {
-		case !lasting:
-		case peer == dial.FileServer && report.Leased && !unreached && r.Role(server) != record.RoleFailed:
+		case !lasting || peer == dial.FileServer && (unreached || !report.Leased || r.Role(server) == record.RoleFailed):
+		case peer == dial.FileServer:
 			l.add(UnopenedSession, grave, server, r.FS.Name, "programs on %s wait: no session of the share at %s: %s", server, r.FS.Name, f.Error)
 		case (answered(report, peer) || report.muffled[peer]) && r.Role(peer) != record.RoleFailed:
 			l.add(known(f.ProblemID, MissingConnection), grave, server, peer, "%s gets no data connection to %s: %s", server, peer, f.Error)

@@ -78,7 +78,10 @@ func (w world) happen(event, name, text string) error {
 			f.Since = now.Add(-time.Minute)
 		}
 		f.ProblemID, f.Error = cutID(reason)
-		a.Dial = map[string]dial.Failure{peer: f}
+		if a.Dial == nil {
+			a.Dial = map[string]dial.Failure{}
+		}
+		a.Dial[peer] = f
 	case "aside":
 		a.Role.Aside = text
 	case "version": // none: of a release that does not say it
