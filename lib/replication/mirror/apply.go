@@ -7,6 +7,8 @@ import (
 	"os"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"hafs/lib/replication/change"
 	"hafs/lib/replication/tree"
 )
