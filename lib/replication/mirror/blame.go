@@ -84,12 +84,15 @@ func (s *Stream) blame(sent sending, r stream.Result) (map[string]failure, error
 		if err == nil {
 			err = unknown
 		}
+		lacked, finishes := s.lacks.unmade(step.Path), sent.does(number, Finish)
 		switch {
+		case finishes && lacked != nil:
+			failed[step.Path] = *lacked
 		case stale(err) && s.lacks.below(step.Path, failed):
 		case stale(err) && !s.lacks.doubt(step.Path, time.Now()):
 			odd = fmt.Errorf("%w: the replica is not as it was thought to be: %w", ErrVanished, err)
 		default:
-			failed[step.Path] = failure{OfReplica, err, sent.makes(number)}
+			failed[step.Path] = failure{OfReplica, err, sent.does(number, MakeDirectory)}
 		}
 	}
 	for _, path := range sent.roomless {
@@ -101,14 +104,23 @@ func (s *Stream) blame(sent sending, r stream.Result) (map[string]failure, error
 // errNoRoom is the cause of what was not even tried.
 var errNoRoom = fmt.Errorf("the replica has no room: %w", unix.ENOSPC)
 
-// makes says whether a step was to make a directory: without it nothing can be below.
-func (s *sending) makes(number int) bool {
+// does says what a step was to do.
+func (s *sending) does(number int, op Op) bool {
 	for _, n := range s.notes {
 		if n.number == number {
-			return n.step.Op == MakeDirectory
+			return n.step.Op == op
 		}
 	}
 	return false
+}
+
+// unmade is the failure of a directory that is lacked with all that is in it; nil: it is not. What else is done to it fails because it is not there, or something
+// else is, and tells nothing new.
+func (l *lacks) unmade(path string) *failure {
+	if known, is := l.of(path); is && known.Path == path && known.Below {
+		return &failure{known.Side, known, true}
+	}
+	return nil
 }
 
 // below says whether a directory above a path is lacked with all that is in it.
@@ -152,7 +164,10 @@ func (d *Directory) blame(a *applying) (map[string]failure, error) {
 	var odd error
 	for _, p := range a.problems {
 		var ofShare shareError
+		lacked := d.lacks.unmade(p.Path)
 		switch {
+		case p.Op == Finish && lacked != nil:
+			failed[p.Path] = *lacked
 		case errors.As(p.err, &ofShare):
 			failed[p.Path] = failure{OfShare, ofShare.error, false}
 		case stale(p.err) && d.lacks.below(p.Path, failed):

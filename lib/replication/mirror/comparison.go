@@ -94,7 +94,10 @@ func (s *Stream) part(ctx context.Context, c *Comparison) error {
 	sent, err := s.make(ctx, g, waited, position)
 	c.Sent += sent
 	if again := (vanishedName{}); errors.As(err, &again) {
-		if err = s.apply(ctx, again.looks()); err == nil && position != nil && (s.lacks == nil || !s.lacks.missing()) {
+		if s.lacks != nil && s.lacks.missing() {
+			position = nil
+		}
+		if err = s.apply(ctx, again.looks()); err == nil && (position != nil || len(waited) > 0) {
 			_, err = s.send(nil, s.durable(waited), position)
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sys/unix"
 
 	"hafs/lib/replication/change"
 	"hafs/lib/replication/stream"
@@ -329,5 +330,28 @@ func TestWhatIsWaitedForIsSyncedByALaterComparison(t *testing.T) {
 	must(t, s.Apply(t.Context(), append(everything, change.Change{Kind: change.Barrier, Path: "id"})))
 	if !synced {
 		t.Error("nothing was synced")
+	}
+}
+
+// A large directory that a replica cannot make costs that directory: other changes are answered while it is tried again.
+func TestALargeDirectoryThatCannotBeMadeCostsItself(t *testing.T) {
+	w := newWorld(t, "stream")
+	w.parts = Parts{Entries: 40, Writes: 20, Bytes: 1 << 20}
+	w.run()
+	must(t, os.WriteFile(w.path("d"), nil, 0o644))
+	w.settle()
+	covered(t, filepath.Join(w.replica, "d"))
+	w.sh("rm d; mkdir ../d; for i in $(seq 1500); do echo $i > ../d/$i; done; mv ../d .")
+	w.lacked("r", "d", OfReplica)
+	for i := range 6 {
+		began := time.Now()
+		must(t, w.settles(fmt.Sprint("other", i), "x"))
+		if took := time.Since(began); took > 3*time.Second {
+			t.Errorf("another change waited for %s", took)
+		}
+		time.Sleep(500 * time.Millisecond)
+	}
+	if s := w.status("r"); len(s.Lacks) != 1 || !s.Lacks[0].Below || s.Lacks[0].Errno != unix.EBUSY {
+		t.Errorf("%+v", s.Lacks)
 	}
 }

@@ -36,6 +36,9 @@ type Lack struct {
 	Missed bool `json:"missed,omitempty"`
 }
 
+func (l Lack) Error() string { return l.Cause }
+func (l Lack) Unwrap() error { return l.Errno }
+
 // failure is why one path could not be dealt with.
 type failure struct {
 	side  Side

@@ -21,7 +21,7 @@ type sending struct {
 	unread   []pathError     // files of the share
 	roomless []string        // what was not sent because there is no room
 	unsent   map[string]bool // those, as far as they have further names: no other name is made for what the replica has instead
-	waiting  []string        // names that were to be made for a file that lost the name it was to be read by
+	waiting  []string        // names to be looked at again: another file has them by now, or they were to be made for one that lost the name it was to be read by
 	bytes    int64           // of content
 }
 
@@ -106,8 +106,11 @@ func (s *sending) one(step *Step) error {
 
 func (s *sending) write(step *Step, told stream.Step) error {
 	file, err := openSource(s.share, step)
-	if errors.Is(err, ErrVanished) {
-		return nil // an event tells of it, but not of further names
+	if errors.Is(err, ErrVanished) { // an event tells of it, but not of further names; and what the replica has there must not count for what was looked at
+		if step.Replica != nil {
+			s.waiting = append(s.waiting, step.Path)
+		}
+		return nil
 	}
 	if err != nil {
 		s.failed(step.Path, err)

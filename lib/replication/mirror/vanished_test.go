@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"hafs/lib/replication/change"
 	"hafs/lib/replication/stream"
 	"hafs/lib/replication/tree"
 )
@@ -77,6 +78,28 @@ func TestDirectoryAppearsBetweenTwoLooks(t *testing.T) {
 	must(t, err)
 	a := &applying{share: share, replica: replica, journal: newJournal(), limit: newLimiter(1), noLinks: func(error) {}, progress: func() {}}
 	if err := a.carry(t.Context(), []Step{{Op: Write, Path: "d/f", Source: source}}); !errors.Is(err, ErrVanished) {
+		t.Error(err)
+	}
+}
+
+// A file that a replica has is replaced between the look at it and its reading: the replica has what was there before both, so the path is looked at again before
+// anything counts.
+func TestAFileThatIsReplacedIsLookedAtAgain(t *testing.T) {
+	w := newWorld(t, "stream")
+	s := w.transport().(*Stream)
+	defer s.Close()
+	w.sh("echo first > f; ln f g; echo x > gone")
+	must(t, s.Apply(t.Context(), everything))
+	w.sh("echo second > f; echo y > gone")
+	var steps []Step
+	for _, path := range []string{"f", "gone"} {
+		e, err := w.root.Lstat(path)
+		must(t, err)
+		steps = append(steps, Step{Op: Write, Path: path, Source: e, Replica: e})
+	}
+	w.sh("echo third > h; mv h f; rm gone")
+	_, err := s.send(steps, nil, &change.Position{Complete: true})
+	if again := (vanishedName{}); !errors.As(err, &again) || !slices.Equal(again.others, []string{"f", "gone"}) {
 		t.Error(err)
 	}
 }
