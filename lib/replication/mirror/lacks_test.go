@@ -101,7 +101,11 @@ func (w *world) restored(names ...string) {
 }
 
 func TestAFileThatOneReplicaCannotReplaceCostsThatReplica(t *testing.T) {
-	w := three(t)
+	bothWays(t, "file", oneCannotReplace)
+}
+
+func oneCannotReplace(t *testing.T, kind string) {
+	w := newWorld(t, kind).three()
 	w.run()
 	must(t, os.Mkdir(w.path("d"), 0o755))
 	must(t, w.settles("d/f", "1"))
@@ -173,8 +177,8 @@ func TestAFileThatMostReplicasCannotReplaceIsRefused(t *testing.T) {
 // A path that FS cannot read is nobody's fault. What the replicas have there stays.
 func TestAMountInTheShareCostsItself(t *testing.T) {
 	for _, kind := range []string{"tmpfs", "proc"} {
-		t.Run(kind, func(t *testing.T) {
-			w := three(t)
+		bothWays(t, kind, func(t *testing.T, way string) {
+			w := newWorld(t, way).three()
 			must(t, os.MkdirAll(w.path("d/m"), 0o755))
 			must(t, os.WriteFile(w.path("d/m/before"), []byte("x"), 0o644))
 			w.run()
@@ -264,7 +268,11 @@ func TestReplicasWithoutRoomRefuseWhatTheyCannotTake(t *testing.T) {
 
 // What cannot be made on the replica keeps what is below it from being made, and all of it comes when it can be.
 func TestADirectoryThatCannotBeMadeIsNamedOnce(t *testing.T) {
-	w := three(t)
+	bothWays(t, "directory", unmadeDirectory)
+}
+
+func unmadeDirectory(t *testing.T, kind string) {
+	w := newWorld(t, kind).three()
 	w.run()
 	must(t, os.WriteFile(w.path("x"), []byte("x"), 0o644))
 	w.settle()
