@@ -21,7 +21,7 @@ const (
 	redialPause     = 500 * time.Millisecond
 	// fullEvery is how often something large is sent over each connection that is kept: when it does not get through, the kernel ends the connection, and
 	// the next one is not made.
-	fullEvery = 2 * time.Second
+	fullEvery = time.Second
 )
 
 // pool holds one connection per server.

@@ -68,11 +68,11 @@ func (p *parts) see(units []system.Unit, now time.Time) {
 		case u.Active == "activating" && (before || p.ran[name]):
 			p.miss(name, "it is being started", now)
 		case u.Active == "activating" || u.Active == "deactivating":
-		case u.Active == "failed":
+		case u.Active == "failed" && slices.Contains(always, name):
 			p.miss(name, "it has failed", now)
 		case slices.Contains(always, name):
 			p.miss(name, "it is stopped", now)
-		default: // as its role wants it
+		default: // as its role wants it; a mount that was stopped counts as failed for systemd
 			delete(p.away, name)
 			delete(p.ran, name)
 		}

@@ -23,6 +23,9 @@ var ErrSmallPackets = problem.As(problem.SmallPackets, errors.New("small packets
 // fullBytes is more than one packet takes in any network that is in use (jumbo frames: 9,000).
 const fullBytes = 9 << 10
 
+// fullPatience is enough for the kernel to repeat what is not acknowledged three times.
+const fullPatience = 1500 * time.Millisecond
+
 // SendFull sends what takes packets of full size, and returns when the peer has answered, or the connection has ended.
 func SendFull(client *ssh.Client) error {
 	_, _, err := client.SendRequest("full@hafs", true, make([]byte, fullBytes)) // a request that no server knows is refused, which is an answer
@@ -33,14 +36,14 @@ func SendFull(client *ssh.Client) error {
 func (d *Dialer) tryFull(ctx context.Context, client *ssh.Client, conn *greetedConn) error {
 	answered := make(chan error, 1)
 	go func() { answered <- SendFull(client) }()
-	patience := time.NewTimer(d.Patience)
+	patience := time.NewTimer(min(d.Patience, fullPatience))
 	defer patience.Stop()
 	select {
 	case err := <-answered:
 		return err
 	case <-patience.C:
 		if conn.unheard() {
-			return fmt.Errorf("no answer in %s", d.Patience)
+			return fmt.Errorf("no answer in %s", min(d.Patience, fullPatience))
 		}
 		return nil
 	case <-ctx.Done():
