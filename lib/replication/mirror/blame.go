@@ -1,6 +1,7 @@
 package mirror
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,27 +15,31 @@ import (
 	"hafs/lib/replication/tree"
 )
 
-// looked says whether a path was looked at; below: with all that is in it.
-type looked func(path string, below bool) bool
+// looked says of what is lacked whether it was looked at.
+type looked func(l *lack) bool
 
-// lookedAt says what changes have looked at; not what is below directories that were too large.
+// lookedAt says what changes have looked at; not what is below directories that were too large. Whether the replicas of a replica have something shows only when
+// that is waited for.
 func lookedAt(changes []change.Change, large []string) looked {
+	var waited []change.Change
+	for _, c := range changes {
+		if c.Waited {
+			waited = append(waited, c)
+		}
+	}
+	all, passed := among(changes, large), among(waited, large)
+	return func(l *lack) bool { return all(l) && (!l.unpassed || passed(l)) }
+}
+
+func among(changes []change.Change, large []string) looked {
 	paths, scans := asked(changes)
 	scans = slices.DeleteFunc(scans, func(dir string) bool { return slices.Contains(large, dir) })
 	single := map[string]bool{}
 	for _, path := range paths {
 		single[path] = true
 	}
-	return func(path string, below bool) bool {
-		if single[path] && !below {
-			return true
-		}
-		for _, dir := range scans {
-			if change.Within(path, dir) {
-				return true
-			}
-		}
-		return false
+	return func(l *lack) bool {
+		return single[l.Path] && !l.folded || slices.ContainsFunc(scans, func(dir string) bool { return change.Within(l.Path, dir) })
 	}
 }
 
@@ -62,8 +67,9 @@ func (s *Stream) blame(sent sending, r stream.Result) (map[string]failure, error
 		return nil, sent.err(r)
 	}
 	causes := map[int]error{}
+	passing := len(sent.steps) + stream.Passing
 	for i, step := range r.Of {
-		if step >= len(sent.steps) || tree.Lost(r.Problems[i]) && !errors.Is(r.Problems[i], unix.EIO) {
+		if step >= len(sent.steps) && step != passing || tree.Lost(r.Problems[i]) && !errors.Is(r.Problems[i], unix.EIO) {
 			return nil, r.Problems[i]
 		}
 		causes[step] = r.Problems[i]
@@ -84,6 +90,9 @@ func (s *Stream) blame(sent sending, r stream.Result) (map[string]failure, error
 		if err == nil {
 			err = unknown
 		}
+		if r.Failed[passing] {
+			err = unpassed{err}
+		}
 		lacked, finishes := s.lacks.unmade(step.Path), sent.does(number, Finish)
 		switch {
 		case finishes && lacked != nil:
@@ -93,6 +102,15 @@ func (s *Stream) blame(sent sending, r stream.Result) (map[string]failure, error
 			odd = fmt.Errorf("%w: the replica is not as it was thought to be: %w", ErrVanished, err)
 		default:
 			failed[step.Path] = failure{OfReplica, err, sent.does(number, MakeDirectory)}
+		}
+	}
+	if r.Failed[passing] {
+		err := unpassed{cmp.Or(causes[passing], unknown)}
+		for _, path := range sent.durable { // also what the replica has: its own replicas have not
+			if path == "." {
+				return nil, err
+			}
+			failed[path] = failure{OfReplica, err, false}
 		}
 	}
 	for _, path := range sent.roomless {
@@ -148,7 +166,7 @@ func (g *gathering) dealt(l *lacks, failed map[string]failure, log zerolog.Logge
 	}
 	looked := g.looked
 	if looked == nil {
-		looked = func(string, bool) bool { return false }
+		looked = func(*lack) bool { return false }
 	}
 	for _, l := range l.dealt(looked, failed, time.Now()) {
 		log.Warn().Str(zerolog.ErrorFieldName, l.Cause).Str("path", l.Path).Str("side", string(l.Side)).Msg("not copied; everything else is")

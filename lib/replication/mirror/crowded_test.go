@@ -28,7 +28,7 @@ func TestCrowded(t *testing.T) {
 // However much is lacked, and wherever, what is kept of it is bounded, and says what is lacked.
 func TestWhatIsLackedIsBounded(t *testing.T) {
 	l, now := newLacks(), time.Unix(1e9, 0)
-	never := func(string, bool) bool { return false }
+	never := func(*lack) bool { return false }
 	told := 0
 	for dir := range 50 {
 		failed := map[string]failure{}
@@ -51,7 +51,7 @@ func TestWhatIsLackedIsBounded(t *testing.T) {
 	if due, _ := l.retries(now.Add(time.Hour)); len(due) != len(l.list()) {
 		t.Errorf("%d of %d are looked at again", len(due), len(l.list()))
 	}
-	l.dealt(func(string, bool) bool { return true }, nil, now)
+	l.dealt(func(*lack) bool { return true }, nil, now)
 	if l.any() {
 		t.Errorf("%+v is still lacked", l.list())
 	}
@@ -64,13 +64,13 @@ func TestADirectoryThatStandsForManyPathsGoesWhenAllOfItWasLookedAt(t *testing.T
 		failed[fmt.Sprintf("d/%d", i)] = failure{OfReplica, unix.EPERM, false}
 	}
 	one := map[string]failure{"d/3": {OfReplica, unix.EPERM, false}}
-	l.dealt(func(string, bool) bool { return false }, failed, now)
+	l.dealt(func(*lack) bool { return false }, failed, now)
 	for _, c := range []struct {
 		below  bool
 		failed map[string]failure
 		want   string
 	}{{false, nil, "d"}, {false, one, "d"}, {true, one, "d/3"}, {true, nil, ""}} {
-		l.dealt(func(_ string, below bool) bool { return c.below || !below }, c.failed, now.Add(time.Minute))
+		l.dealt(func(l *lack) bool { return c.below || !l.folded }, c.failed, now.Add(time.Minute))
 		got := ""
 		for _, lack := range l.list() {
 			got += lack.Path

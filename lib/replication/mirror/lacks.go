@@ -36,6 +36,11 @@ type Lack struct {
 	Missed bool `json:"missed,omitempty"`
 }
 
+// unpassed is why the replicas of a replica do not have what it has.
+type unpassed struct{ error }
+
+func (u unpassed) Unwrap() error { return u.error }
+
 func (l Lack) Error() string { return l.Cause }
 func (l Lack) Unwrap() error { return l.Errno }
 
@@ -57,6 +62,7 @@ type lacks struct {
 
 type lack struct {
 	Lack
+	unpassed  bool // the replica may have it, and its own replicas not
 	seen, due time.Time
 	pause     time.Duration
 	folded    bool // it stands for many paths below it
@@ -104,7 +110,7 @@ func (l *lacks) dealt(looked looked, failed map[string]failure, now time.Time) (
 	before, unfolded := map[string]syscall.Errno{}, []*lack(nil)
 	for path, known := range l.paths {
 		before[path] = known.Errno
-		if _, still := failed[path]; (!still || known.folded) && looked(path, known.folded) {
+		if _, still := failed[path]; (!still || known.folded) && looked(known) {
 			delete(l.paths, path)
 			delete(l.doubts, path)
 			if known.folded {
@@ -146,6 +152,7 @@ func (l *lacks) note(path string, f failure, unfolded []*lack, now time.Time) {
 		var errno syscall.Errno
 		errors.As(f.err, &errno)
 		known.Side, known.Cause, known.Errno, known.Below = f.side, f.err.Error(), errno, f.below || known.folded
+		known.unpassed = errors.As(f.err, new(unpassed))
 	}
 	if !now.Before(known.due) {
 		known.pause = min(max(2*known.pause, firstPause), lastPause)
@@ -186,7 +193,7 @@ func (l *lacks) fold() {
 		if known.due.After(all.due) {
 			all.due, all.pause = known.due, known.pause
 		}
-		all.Missed = all.Missed || known.Missed
+		all.Missed, all.unpassed = all.Missed || known.Missed, all.unpassed || known.unpassed
 	}
 	all.Side, all.Cause, all.Errno, all.Below = one.Side, one.Cause, one.Errno, true
 	if !one.folded {
@@ -200,7 +207,7 @@ func (l *lacks) compared(dir string, began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for path, known := range l.paths {
-		if known.seen.Before(began) && change.Within(path, dir) {
+		if known.seen.Before(began) && change.Within(path, dir) && !known.unpassed {
 			delete(l.paths, path)
 		}
 	}
@@ -218,7 +225,7 @@ func (l *lacks) retries(now time.Time) (due []change.Change, wait time.Duration)
 			}
 			continue
 		}
-		c := change.Change{Kind: change.Look, Path: path}
+		c := change.Change{Kind: change.Look, Path: path, Waited: known.unpassed}
 		if known.Below {
 			c.Kind = change.Rescan
 		}

@@ -14,6 +14,7 @@ type sending struct {
 	share    *tree.Root
 	journal  *journal
 	batch    *stream.Batch
+	durable  []string // what is waited for
 	progress func()
 	torn     func() bool // see Stream
 	notes    []note

@@ -263,7 +263,7 @@ func (s *Stream) send(steps []Step, durable []string, position *change.Position)
 	if err != nil {
 		return outcome{}, err
 	}
-	sent := sending{share: s.Share, journal: s.journal, batch: batch, progress: s.progress, torn: s.Torn, unsent: map[string]bool{}}
+	sent := sending{share: s.Share, journal: s.journal, batch: batch, durable: durable, progress: s.progress, torn: s.Torn, unsent: map[string]bool{}}
 	if err := sent.all(steps); err != nil {
 		return outcome{bytes: sent.bytes}, err
 	}

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -100,6 +102,15 @@ func (b *carrying) mayGoOn() error {
 	return errors.Join(b.check(), b.allowed())
 }
 
+// waitedFor are the paths that the replicas of this one are to have: what the batch changed, and what somebody waits for, which an earlier batch may have changed
+// without their getting it.
+func (b *carrying) waitedFor() []string {
+	if !b.hello.Through {
+		return b.paths
+	}
+	return slices.AppendSeq(slices.Clip(b.paths), maps.Keys(b.wanted))
+}
+
 func (b *carrying) end(body []byte) error {
 	b.done.Wait()
 	position, err := cutPosition(body)
@@ -111,8 +122,9 @@ func (b *carrying) end(body []byte) error {
 	} else {
 		b.ended = true
 	}
-	if err := b.passed(b.paths); err != nil && b.hello.Version >= 4 && errors.As(err, new(syscall.Errno)) {
-		for step := range b.steps { // the replicas of this one do not take it
+	if err := b.passed(b.waitedFor()); err != nil && b.hello.Version >= 4 && errors.As(err, new(syscall.Errno)) {
+		b.result.fail(b.steps+Passing, err) // the replicas of this one do not take it
+		for step := range b.steps {
 			b.result.fail(step, err)
 		}
 	} else if err != nil {

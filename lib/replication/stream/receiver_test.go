@@ -546,7 +546,7 @@ func TestBatchesArePassedOn(t *testing.T) {
 	if _, err := s.Move(".hafs-share", "b"); !errors.As(err, &refused) || !strings.Contains(refused.Reason, "pass it on: there is none") {
 		t.Errorf("got %v", err)
 	}
-	if got := fmt.Sprint(told); got != "[[a] false [a] true [.hafs-share b] true]" {
+	if got := fmt.Sprint(told); got != "[[a] false [a .] true [.hafs-share b] true]" {
 		t.Errorf("told %s", got)
 	}
 }

@@ -38,6 +38,10 @@ func (r Result) Done(step int) bool {
 	return r.Count == 0 && len(r.Failed) == 0 || r.Failed != nil && !r.Failed[step]
 }
 
+// Passing is the number, counted from the last step of a batch, of the passing on to the receiver's own replicas of what the batch changed, or is waited for. (0 is the
+// sync of what is waited for.)
+const Passing = 1
+
 // fail notes that a step was not done; err is nil when it was not even tried.
 func (r *Result) fail(step int, err error) {
 	if r.Failed == nil && r.Count == 0 {
