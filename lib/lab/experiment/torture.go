@@ -86,6 +86,11 @@ func (b *Bench) round(ctx context.Context, how How, victim string) (Round, error
 	if err := b.mend(ctx); err != nil {
 		return Round{Run: run}, err
 	}
+	if how == Hang { // systemd would end and start them after a minute
+		if err := b.run(ctx, victim, append([]string{"systemctl", "kill", "--kill-whom=main", "--signal=CONT"}, Toolkit...)...); err != nil {
+			return Round{Run: run}, err
+		}
+	}
 	r, err := b.Await(ctx, shape.Shape{Failed: []string{}}, true, returnLimit)
 	round := Round{Run: run, Returned: time.Since(mended).Seconds()}
 	if err != nil {
