@@ -108,9 +108,10 @@ func Due(now time.Time, due map[string]time.Time, reports []Report, again time.D
 	return start, wait
 }
 
-// Returning says whether a server is to be taken back: it has failed, says that it is fit, and this server is the file sharing server.
+// Returning says whether a server is to be taken back: it has failed, says that it is fit and for how long it promises, and this server is the file sharing
+// server.
 func Returning(r record.Record, self, name string, f Facts) bool {
-	return f.Fit && r.Role(name) == record.RoleFailed && r.Role(self) == record.RoleFS
+	return f.Fit && f.Examination > 0 && r.Role(name) == record.RoleFailed && r.Role(self) == record.RoleFS
 }
 
 // Voter is what a member weighs when it is asked for a vote.

@@ -159,7 +159,7 @@ func TestTimeStaysWhileAMemberSaysNone(t *testing.T) {
 	})
 }
 
-// Nobody waits for a member that has failed in the meantime: it is taken back when it is of this release, or says none again.
+// Nobody waits for a member that has failed in the meantime: it is not taken back before it says its time (promote.Unfit).
 func TestTimeChangesWhenTheSilentMemberHasFailed(t *testing.T) {
 	dir := t.TempDir()
 	d := newVoter(t, "a", dir, three(t, 7, "a"))

@@ -16,6 +16,9 @@ func Unfit(f link.Facts, r record.Record) string {
 		return fmt.Sprintf("has generation %d, not yet %d", f.Generation, r.Generation)
 	case !f.Healthy:
 		return "is not healthy: " + f.Problem
+	case f.Examination <= 0:
+		// All members may have changed theirs while this one was none, and it would keep to the time before (docs/lease.md).
+		return "says no examination time, so its release is older than this one: bring this release to it first"
 	case !f.Fit:
 		return "has not brought its copy up to date yet (hafs-status tells why)"
 	}

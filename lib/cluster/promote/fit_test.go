@@ -3,6 +3,7 @@ package promote
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"hafs/lib/cluster/gate"
 	"hafs/lib/cluster/link"
@@ -19,6 +20,29 @@ func serving(r record.Record, self string) map[string]link.Details {
 		}
 	}
 	return said
+}
+
+// I1: a server that says no examination time keeps to the one before, which others may have changed while it was no member.
+func TestWhoIsTakenBack(t *testing.T) {
+	r := recordtest.Parse(t, "fs=L1 pairs=W3/M2 failed=X1")
+	for _, c := range []struct {
+		what string
+		but  func(*link.Facts)
+		want string // a part of the reason
+	}{
+		{"of another cluster", func(f *link.Facts) { f.Cluster = "other" }, "belongs to cluster"},
+		{"behind", func(f *link.Facts) { f.Generation-- }, "has generation 6, not yet 7"},
+		{"not healthy", func(f *link.Facts) { f.Healthy, f.Problem = false, "broken" }, "is not healthy: broken"},
+		{"of an older release", func(f *link.Facts) { f.Examination = 0 }, "bring this release to it first"},
+		{"not up to date", func(f *link.Facts) { f.Fit = false }, "has not brought its copy up to date"},
+		{"fit", func(*link.Facts) {}, ""},
+	} {
+		f := link.Facts{Cluster: r.Cluster, Generation: r.Generation, Healthy: true, Fit: true, Examination: time.Second}
+		c.but(&f)
+		if got := Unfit(f, r); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+			t.Errorf("%s: %q, want %q", c.what, got, c.want)
+		}
+	}
 }
 
 func TestWhoMayTakeAnEmptyDisk(t *testing.T) {
