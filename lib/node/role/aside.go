@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 
 	"hafs/lib/host/system"
@@ -57,7 +58,7 @@ func gather(m system.Machine, attempt, aside string) error {
 			return err
 		}
 		to := filepath.Join(aside, below)
-		if _, err := os.Lstat(to); !errors.Is(err, fs.ErrNotExist) { // also where a file has the place of a folder
+		if !free(aside, below) {
 			return nil
 		}
 		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
@@ -71,10 +72,25 @@ func gather(m system.Machine, attempt, aside string) error {
 	return m.RemoveAll("forget the attempt", attempt)
 }
 
+// free says whether nothing is at a path below a folder, and no file or link has the place of a folder on the way: what it would lead to is not ours.
+func free(folder, path string) bool {
+	for _, name := range strings.Split(path, "/") {
+		folder = filepath.Join(folder, name)
+		e, err := os.Lstat(folder)
+		if errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+		if err != nil || !e.IsDir() {
+			return false
+		}
+	}
+	return false
+}
+
 // sift drops from a folder of what was kept aside all that the copy has by now, at the same path, and lists the rest: a line for each path, with what the
 // copy has there.
 //
-//	only PATH   nothing
+//	only PATH   nothing, or what cannot be compared
 //	older PATH  something else that was changed later
 //	other PATH  something else
 func sift(m system.Machine, folder, directory string) ([]byte, error) {
@@ -90,18 +106,23 @@ func sift(m system.Machine, folder, directory string) ([]byte, error) {
 	defer copied.Close()
 	var list bytes.Buffer
 	var folders []string
-	err = fs.WalkDir(in.FS(), ".", func(path string, e fs.DirEntry, err error) error {
-		if err != nil {
+	err = filepath.WalkDir(folder, func(path string, e fs.DirEntry, err error) error { // a file system of package fs has no names but in UTF-8
+		if e == nil {
 			return err
+		}
+		path, relErr := filepath.Rel(folder, path)
+		if relErr != nil {
+			return relErr
+		}
+		if err != nil { // a folder that cannot be read
+			fmt.Fprintf(&list, "only %s\n", change.Escape(path))
+			return nil
 		}
 		if e.IsDir() {
 			folders = append(folders, path)
 			return nil
 		}
-		what, err := compare(in, copied, path)
-		if err != nil {
-			return err
-		}
+		what := compare(in, copied, path)
 		if what == "" {
 			return m.RemoveAll("drop what the share has", filepath.Join(folder, path))
 		}
@@ -113,9 +134,7 @@ func sift(m system.Machine, folder, directory string) ([]byte, error) {
 	}
 	slices.Reverse(folders) // what is in a folder before the folder
 	for _, path := range folders {
-		if left, err := os.ReadDir(filepath.Join(folder, path)); err != nil {
-			return nil, err
-		} else if len(left) > 0 {
+		if left, err := os.ReadDir(filepath.Join(folder, path)); err != nil || len(left) > 0 {
 			continue
 		}
 		if err := m.RemoveAll("drop an empty folder", filepath.Join(folder, path)); err != nil {
@@ -125,35 +144,27 @@ func sift(m system.Machine, folder, directory string) ([]byte, error) {
 	return list.Bytes(), nil
 }
 
-// compare says what the copy has at a path that was kept aside; empty: the same.
-func compare(in, copied *os.Root, path string) (string, error) {
+// compare says what the copy has at a path that was kept aside; empty: the same. Where the copy cannot be asked, as behind a loop of links, it has nothing:
+// whatever programs make of their files must not keep this server from coming back.
+func compare(in, copied *os.Root, path string) string {
 	kept, err := in.Lstat(path)
 	if err != nil {
-		return "", err
+		return "only"
 	}
 	has, err := copied.Lstat(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || err != nil && outside(err):
-		return "only", nil
-	case err != nil:
-		return "", err
+	if err != nil {
+		return "only"
 	}
 	same, err := equal(in, copied, path, kept, has)
 	switch {
 	case err != nil:
-		return "", err
+		return "only"
 	case same:
-		return "", nil
+		return ""
 	case has.ModTime().After(kept.ModTime()):
-		return "older", nil
+		return "older"
 	}
-	return "other", nil
-}
-
-// outside says whether a path leads out of the copy by a link in it: what was kept aside was in a directory that is a link now.
-func outside(err error) bool {
-	var p *fs.PathError
-	return errors.As(err, &p) && p.Err.Error() == "path escapes from parent"
+	return "other"
 }
 
 // equal compares content, and who may do what with it. Nothing but files and links is opened.

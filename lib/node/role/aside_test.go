@@ -69,13 +69,20 @@ func TestWhatIsLeftOfWhatWasKeptAside(t *testing.T) {
 	}
 	must(t, errors.Join(unix.Mkfifo(filepath.Join(aside, "pipe"), 0o644), unix.Mkfifo(filepath.Join(copied, "pipe"), 0o644)))
 
+	// Whatever names programs give, and wherever their links lead.
+	put(t, filepath.Join(aside, "caf\xe9"), "text", 1)
+	put(t, filepath.Join(aside, "loop/f"), "text", 1)
+	must(t, os.Symlink("loop", filepath.Join(copied, "loop")))
+
 	list, err := sift(system.Machine{}, aside, copied)
 	must(t, err)
 	const want = `only a\nb
+only caf\xe9
 only e/gone
 other folder
 only led-out/f
 other link-other
+only loop/f
 older older
 other other
 older private
@@ -89,7 +96,7 @@ only was-a-folder/f
 			t.Errorf("%s is the same in the share and was not dropped", name)
 		}
 	}
-	for _, name := range []string{"a\nb", "e/gone", "folder", "led-out/f", "link-other", "older", "other", "private", "was-a-folder/f"} {
+	for _, name := range []string{"a\nb", "e/gone", "folder", "caf\xe9", "led-out/f", "link-other", "loop/f", "older", "other", "private", "was-a-folder/f"} {
 		if absent(filepath.Join(aside, name)) {
 			t.Errorf("%s is lost", name)
 		}
@@ -177,6 +184,18 @@ func TestAttemptThatIsBrokenOff(t *testing.T) {
 	must(t, k.pull(t.Context(), r))
 	if list, err := os.ReadFile(k.asideIn(7) + ".list"); err != nil || string(list) != "only f\n" {
 		t.Errorf("%q %v", list, err)
+	}
+}
+
+// What was kept aside is moved nowhere but where this is kept, whatever links are in it.
+func TestLinkInWhatWasKeptAside(t *testing.T) {
+	dir, outside := t.TempDir(), t.TempDir()
+	put(t, filepath.Join(dir, "7.new/d/f"), "text", 1)
+	must(t, os.Mkdir(filepath.Join(dir, "7"), 0o700))
+	must(t, os.Symlink(outside, filepath.Join(dir, "7/d")))
+	must(t, gather(system.Machine{}, filepath.Join(dir, "7.new"), filepath.Join(dir, "7")))
+	if !absent(filepath.Join(outside, "f")) {
+		t.Error("it was moved out")
 	}
 }
 
