@@ -17,34 +17,59 @@ import (
 	"hafs/lib/replication/change"
 )
 
+// Beside a folder of what was kept aside: what an attempt that has not ended keeps aside, and what is in the folder.
+const (
+	attemptSuffix = ".new"
+	listSuffix    = ".list"
+)
+
 // aside is the newest folder of what only this server had when it came back, until somebody has looked and removed it; empty when there is none. A folder
 // that is still being filled, in a generation in which this server comes back, does not count.
 func (k *Keeper) aside(filling uint64) string {
-	entries, err := os.ReadDir(k.Settings.State("divergent"))
-	if err != nil {
-		return ""
-	}
-	var newest uint64
-	for _, e := range entries {
-		if n, err := strconv.ParseUint(e.Name(), 10, 64); err == nil && e.IsDir() && n != filling {
-			newest = max(newest, n)
+	for _, n := range slices.Backward(k.keptAside("")) {
+		if n != filling {
+			return k.asideIn(n)
 		}
 	}
-	if newest == 0 {
-		return ""
+	return ""
+}
+
+// keptAside are the generations that have a folder there, or one with this suffix, in their order.
+func (k *Keeper) keptAside(suffix string) []uint64 {
+	entries, err := os.ReadDir(k.Settings.State("divergent"))
+	if err != nil {
+		return nil
 	}
-	return k.asideIn(newest)
+	var generations []uint64
+	for _, e := range entries {
+		name, has := strings.CutSuffix(e.Name(), suffix)
+		if n, err := strconv.ParseUint(name, 10, 64); err == nil && has && e.IsDir() && n > 0 {
+			generations = append(generations, n)
+		}
+	}
+	slices.Sort(generations)
+	return generations
 }
 
 func (k *Keeper) asideIn(generation uint64) string {
 	return filepath.Join(k.Settings.State("divergent"), strconv.FormatUint(generation, 10))
 }
 
+// gatherAll gathers all attempts, whichever generation they were made in.
+func (k *Keeper) gatherAll() error {
+	for _, n := range k.keptAside(attemptSuffix) {
+		if err := gather(k.Machine, k.asideIn(n)+attemptSuffix, k.asideIn(n)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // gather adds what one attempt kept aside to what those before it did. What is there already stays: it is this server's own, while the later one came from
 // the share.
 func gather(m system.Machine, attempt, aside string) error {
-	if _, err := os.Lstat(attempt); errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if err := m.RemoveAll("forget the list of before", aside+listSuffix); err != nil {
+		return err
 	}
 	if _, err := os.Lstat(aside); errors.Is(err, fs.ErrNotExist) {
 		return m.Rename("keep aside", attempt, aside)

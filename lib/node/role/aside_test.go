@@ -187,6 +187,28 @@ func TestAttemptThatIsBrokenOff(t *testing.T) {
 	}
 }
 
+// What attempts of earlier generations kept aside, which a crash or a newer generation broke off, is listed by the next one that comes to its end.
+func TestAttemptOfAnEarlierGenerationThatWasBrokenOff(t *testing.T) {
+	k, r, copied, share := returned(t)
+	put(t, filepath.Join(copied, "mine"), "mine", 9)
+	put(t, filepath.Join(share, "f"), "text", 9)
+	put(t, filepath.Join(copied, "f"), "text", 9)
+	put(t, filepath.Join(k.asideIn(4), "of4"), "text", 9)
+	put(t, k.asideIn(4)+".list", "only of4\n", 9)
+	put(t, filepath.Join(k.asideIn(5), "of5"), "text", 9) // broken off before it was listed
+	put(t, filepath.Join(k.asideIn(6), "of6"), "text", 9)
+	put(t, k.asideIn(6)+".list", "only of6\n", 9)
+	put(t, filepath.Join(k.asideIn(6)+".new", "more"), "text", 9)
+	put(t, filepath.Join(k.asideIn(3)+".new", "f"), "text", 9) // the share has it
+	must(t, k.pull(t.Context(), r))
+	for n, want := range map[uint64]string{3: "", 4: "only of4\n", 5: "only of5\n", 6: "only more\nonly of6\n", 7: "only mine\n"} {
+		list, _ := os.ReadFile(k.asideIn(n) + ".list")
+		if string(list) != want || !absent(k.asideIn(n)+".new") || absent(k.asideIn(n)) != (want == "") {
+			t.Errorf("%d: %q, want %q", n, list, want)
+		}
+	}
+}
+
 // What was kept aside is moved nowhere but where this is kept, whatever links are in it.
 func TestLinkInWhatWasKeptAside(t *testing.T) {
 	dir, outside := t.TempDir(), t.TempDir()

@@ -169,6 +169,7 @@ type returning struct {
 	in     uint64 // generation it is done in; 0: not at all
 	cancel context.CancelFunc
 	done   chan pulled
+	ended  chan struct{} // closed when the last attempt has ended, however
 }
 
 // begin starts when this server has failed in the record, once in each generation and again after a failure; in any other role it stops.
@@ -185,7 +186,13 @@ func (b *returning) begin(ctx context.Context, now situation) {
 	b.stop()
 	ctx, b.cancel = context.WithCancel(ctx)
 	b.in, b.keeper.pulled = r.Generation, pulled{}
+	before, ended := b.ended, make(chan struct{})
+	b.ended = ended
 	go func() {
+		defer close(ended)
+		if before != nil {
+			<-before // both work in the copy, and in what was kept aside
+		}
 		p := pulled{generation: r.Generation}
 		p.err = b.keeper.pull(ctx, r)
 		if ctx.Err() == nil {

@@ -38,11 +38,10 @@ func (k *Keeper) pull(ctx context.Context, r record.Record) error {
 	if err := gate.CheckMarker(r.DataDirectory, r.Cluster); err != nil {
 		return err
 	}
-	aside := k.asideIn(r.Generation)
-	attempt := aside + ".new"
-	if err := gather(k.Machine, attempt, aside); err != nil { // of one that was broken off
+	if err := k.gatherAll(); err != nil { // of those that were broken off, in this generation or an earlier one
 		return err
 	}
+	attempt := k.asideIn(r.Generation) + attemptSuffix
 	cmd := exec.CommandContext(ctx, "rsync", pullArguments(attempt, "hafs-dial", r.DataDirectory)...)
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
@@ -55,18 +54,28 @@ func (k *Keeper) pull(ctx context.Context, r record.Record) error {
 	if err != nil {
 		err = fmt.Errorf("bring %s up to date from %s: %w: %s", r.DataDirectory, r.FS.Name, err, bytes.TrimSpace(complaints.Bytes()))
 	}
-	if err := errors.Join(err, gather(k.Machine, attempt, aside)); err != nil {
+	if err := errors.Join(err, k.gatherAll()); err != nil {
 		return err
 	}
-	return k.list(aside, r.DataDirectory)
+	return k.listAll(r)
+}
+
+// listAll lists what was kept aside in this generation, and in earlier ones whose attempts were broken off before that.
+func (k *Keeper) listAll(r record.Record) error {
+	for _, n := range k.keptAside("") {
+		if _, err := os.Lstat(k.asideIn(n) + listSuffix); err == nil && n != r.Generation {
+			continue
+		}
+		if err := k.list(k.asideIn(n), r.DataDirectory); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // list says what is in a folder of what was kept aside, and takes folder and list away when that is nothing.
 func (k *Keeper) list(aside, directory string) error {
-	if _, err := os.Lstat(aside); err != nil {
-		return nil
-	}
-	list := aside + ".list"
+	list := aside + listSuffix
 	left, err := sift(k.Machine, aside, directory)
 	if err != nil {
 		return fmt.Errorf("look through what was kept aside: %w", err)
