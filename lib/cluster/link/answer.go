@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"hafs/lib/cluster/agree"
+	"hafs/lib/cluster/lease"
 	"hafs/lib/cluster/record"
 	"hafs/lib/cluster/repair"
 	"hafs/lib/host/problem"
@@ -127,7 +128,11 @@ func (d *Daemon) answer(from string, q Request) Reply {
 	case Fetch:
 		return Reply{Record: &have}
 	case Locate:
-		return Reply{Position: d.position(have)}
+		position, err := d.position(have)
+		if err != nil {
+			return Reply{Error: err.Error()}
+		}
+		return Reply{Position: position}
 	case Inquire:
 		return Reply{Details: d.details(have, confirmed, voted)}
 	case Prepare, Accept:
@@ -163,9 +168,10 @@ func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
 	f := Facts{Cluster: have.Cluster, Generation: have.Generation, Version: d.Version, Examination: d.Settings.ExaminationTime}
 	healthy, p := d.health()
 	d.mu.Lock()
-	f.Bare, f.Wanted = d.bare.how, d.wanted
-	f.FreeBytes, f.SizeBytes = d.bare.free, d.bare.size
-	for _, another := range []problem.Problem{d.voteDamage, d.bare.problem} {
+	bare := d.bare
+	f.Bare, f.Wanted = bare.told(have.Role(d.Settings.Name) == record.RoleFS, lease.Clock()), d.wanted
+	f.FreeBytes, f.SizeBytes = bare.free, bare.size
+	for _, another := range []problem.Problem{d.voteDamage, bare.problem} {
 		if p.Text == "" {
 			p = another
 		}
@@ -178,7 +184,7 @@ func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
 	if have.Role(d.Settings.Name) != record.RoleFailed { // then nobody cares, and an answer need not read a file
 		return &f
 	}
-	f.Fit = f.Bare == "" && d.fit(have)
+	f.Fit = bare.looked && bare.how == "" && d.fit(have)
 	return &f
 }
 
@@ -202,7 +208,7 @@ func (d *Daemon) details(have record.Record, confirmed bool, voted uint64) *Deta
 			*text = nil
 		}
 	}
-	x.FreeBytes, x.SizeBytes = space(have.DataDirectory)
+	x.FreeBytes, x.SizeBytes = x.Facts.FreeBytes, x.Facts.SizeBytes
 	_, err := os.Lstat(d.Settings.Refilling())
 	x.Refilling = err == nil
 	return &x
@@ -251,18 +257,21 @@ func (d *Daemon) vote(from string, q Request) (agree.Answer, error) {
 
 // position is how far hafs-mirror says that this server's copy has come. A copy that was not fed in every generation since is of an older share: it is
 // not complete any more, also before its feeder has found that out.
-func (d *Daemon) position(have record.Record) *repair.Position {
+func (d *Daemon) position(have record.Record) (*repair.Position, error) {
 	d.mu.Lock()
-	bare := d.bare.how != ""
+	bare := d.bare
 	d.mu.Unlock()
+	if !bare.looked { // what is noted may be of a disk that is not there
+		return nil, fmt.Errorf("%s has not looked yet whether its directory holds the share", d.Settings.Name)
+	}
 	p := readPosition(d.Settings.Position())
-	if p == nil || bare {
-		return nil
+	if p == nil || bare.how != "" {
+		return nil, nil
 	}
 	for n := p.Generation; p.Complete && n <= have.Generation; n++ {
 		then, err := d.store.Generation(n)
 		role := then.Role(d.Settings.Name)
 		p.Complete = err == nil && (role == record.RoleDRS1 || role == record.RoleDRS2)
 	}
-	return p
+	return p, nil
 }

@@ -14,9 +14,23 @@ import (
 
 // bareness is what this server sees of its own directory.
 type bareness struct {
+	looked     bool // it has seen anything yet
 	how        gate.Bareness
+	held       bool // it has held the share since this program started
 	problem    problem.Problem
-	free, size uint64 // bytes of its file system
+	free, size uint64 // bytes of its file system; no size: it is not known
+}
+
+// mountPatience is for how long after a boot a file system may be mounted late: systemd waits 90 s for its device, and 90 s for the mount.
+const mountPatience = 3 * time.Minute
+
+// told is what others are told. FS has a server failed for it, other than itself, so that one says nothing of a file system that may only not be mounted yet.
+// up is for how long this machine has run.
+func (b bareness) told(fs bool, up time.Duration) gate.Bareness {
+	if b.how == gate.Unmarked && !b.held && !fs && up < mountPatience {
+		return ""
+	}
+	return b.how
 }
 
 // shareEvery is how often a server looks whether its directory holds the share.
@@ -36,8 +50,10 @@ func (d *Daemon) followShare(ctx context.Context) {
 
 func (d *Daemon) lookAtShare(r record.Record) {
 	how, err := gate.Look(r.DataDirectory, r.Cluster)
-	b := bareness{how: how}
-	b.free, b.size = space(r.DataDirectory)
+	b := bareness{looked: true, how: how}
+	if how != gate.Unmarked { // else this is some other file system
+		b.free, b.size = space(r.DataDirectory)
+	}
 	if err != nil {
 		b.problem = problem.Problem{ID: problem.UnmountedShare, Part: r.DataDirectory, Text: err.Error()}
 	}
@@ -45,6 +61,7 @@ func (d *Daemon) lookAtShare(r record.Record) {
 		b.problem.ID = problem.EmptyDisk
 	}
 	d.mu.Lock()
+	b.held = d.bare.held || how == ""
 	d.bare = b
 	d.mu.Unlock()
 }
@@ -72,11 +89,13 @@ func (d *Daemon) refilled(r record.Record) {
 	}
 }
 
-// noteBare keeps since when servers have said that their directories do not hold the share; with d.mu held.
+// noteBare keeps since when servers have said that their directories do not hold the share; with d.mu held. A file sharing server whose own does not hold it
+// heeds nobody: what it lacks all others may lack for the same reason, and theirs are the
+// copies that are left.
 func (d *Daemon) noteBare(fs bool, now time.Time) {
 	before := d.bareSince
 	d.bareSince = map[string]time.Time{}
-	if !fs {
+	if !fs || d.bare.how != "" {
 		return
 	}
 	for name, p := range d.peers {

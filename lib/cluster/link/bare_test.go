@@ -10,6 +10,7 @@ import (
 
 	"hafs/lib/cluster/gate"
 	"hafs/lib/cluster/record"
+	"hafs/lib/cluster/repair"
 	"hafs/lib/testkit/recordtest"
 )
 
@@ -26,6 +27,15 @@ func housed(t *testing.T, name, line string) *Daemon {
 	return d
 }
 
+func located(t *testing.T, d *Daemon) *repair.Position {
+	t.Helper()
+	p, err := d.position(d.record)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func put(t *testing.T, path, text string) {
 	t.Helper()
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
@@ -36,14 +46,14 @@ func put(t *testing.T, path, text string) {
 // Where no share is there is no copy, whatever is noted of the one before; the server itself works and votes.
 func TestServerWithoutItsShare(t *testing.T) {
 	d := housed(t, "W3", "fs=L1 pairs=W3/M2 spares=M3")
-	if f, p := d.facts(d.record, 0), d.position(d.record); f.Bare != "" || f.Problem != "" || p == nil || !p.Complete {
+	if f, p := d.facts(d.record, 0), located(t, d); f.Bare != "" || f.Problem != "" || p == nil || !p.Complete {
 		t.Errorf("with its share: %+v %+v", f, p)
 	}
 	if err := os.Remove(filepath.Join(d.record.DataDirectory, gate.Marker)); err != nil {
 		t.Fatal(err)
 	}
 	d.lookAtShare(d.record)
-	if f, p := d.facts(d.record, 0), d.position(d.record); f.Bare != gate.Unmarked || !strings.Contains(f.Problem, gate.ErrNoMarker.Error()) || p != nil {
+	if f, p := d.facts(d.record, 0), located(t, d); !d.bare.held || f.Bare != gate.Unmarked || !strings.Contains(f.Problem, gate.ErrNoMarker.Error()) || p != nil {
 		t.Errorf("without its share: %+v %+v", f, p)
 	}
 }
@@ -91,6 +101,46 @@ func TestSinceWhenAServerHasNoShare(t *testing.T) {
 	}
 	if d.noteBare(false, start); len(d.bareSince) > 0 {
 		t.Error("not the file sharing server:", d.bareSince)
+	}
+	d.bare.how = gate.Unmarked
+	if at := said(8*time.Second, gate.Bare, start); !at.IsZero() {
+		t.Error("it has no share itself:", at)
+	}
+}
+
+// A file system that is mounted late is not one that is lost.
+func TestWhatIsToldOfADirectoryWithoutTheShare(t *testing.T) {
+	for what, c := range map[string]struct {
+		b    bareness
+		fs   bool
+		up   time.Duration
+		want gate.Bareness
+	}{
+		"just booted":                    {bareness{how: gate.Unmarked}, false, mountPatience - 1, ""},
+		"just booted, the FS":            {bareness{how: gate.Unmarked}, true, mountPatience - 1, gate.Unmarked},
+		"never mounted":                  {bareness{how: gate.Unmarked}, false, mountPatience, gate.Unmarked},
+		"it held the share, just booted": {bareness{how: gate.Unmarked, held: true}, false, time.Second, gate.Unmarked},
+		"a new disk":                     {bareness{how: gate.Bare}, false, time.Second, gate.Bare},
+		"the share":                      {bareness{held: true}, false, time.Hour, ""},
+	} {
+		if got := c.b.told(c.fs, c.up); got != c.want {
+			t.Errorf("%s: %q, want %q", what, got, c.want)
+		}
+	}
+}
+
+// Nobody has looked yet whether the disk is there that the notes are of.
+func TestNothingIsClaimedBeforeTheDirectoryWasSeen(t *testing.T) {
+	d := housed(t, "W3", "fs=L1 pairs=M2/M3 failed=W3")
+	put(t, d.Settings.Run("role.json"), `{"generation":7,"fit":true}`)
+	for _, looked := range []bool{true, false} {
+		d.bare.looked = looked
+		if reply := d.answer("L1", Request{Kind: Locate, Cluster: "test"}); (reply.Position != nil) != looked || (reply.Error == "") != looked {
+			t.Errorf("looked %v: %+v", looked, reply)
+		}
+		if fit := d.facts(d.record, 0).Fit; fit != looked {
+			t.Errorf("looked %v: fit %v", looked, fit)
+		}
 	}
 }
 

@@ -38,7 +38,7 @@ func newVoterWith(t *testing.T, name, directory string, r record.Record, examina
 	if err := d.load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	d.confirmed = true
+	d.confirmed, d.bare.looked = true, true
 	if err := d.remember(time.Now()); err != nil {
 		t.Fatal(err)
 	}
