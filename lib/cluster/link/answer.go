@@ -188,11 +188,18 @@ func (d *Daemon) facts(have record.Record, voted uint64) *Facts {
 	return &f
 }
 
-// fit says whether hafs-role has brought this server, which has failed, up to date.
+// fit says whether hafs-role has brought this server, which has failed, up to date. What it said before hafs-promote init --empty is of another copy.
 func (d *Daemon) fit(have record.Record) bool {
 	var role struct {
 		Generation uint64 `json:"generation"`
 		Fit        bool   `json:"fit"`
+	}
+	said, err := os.Stat(d.Settings.Run("role.json"))
+	if err != nil {
+		return false
+	}
+	if taken, err := os.Lstat(d.Settings.Refilling()); err == nil && !said.ModTime().After(taken.ModTime()) {
+		return false
 	}
 	text, err := os.ReadFile(d.Settings.Run("role.json"))
 	return err == nil && json.Unmarshal(text, &role) == nil && role.Fit && role.Generation == have.Generation

@@ -147,20 +147,26 @@ func TestNothingIsClaimedBeforeTheDirectoryWasSeen(t *testing.T) {
 func TestWhenACopyIsNoMoreBeingFilledAnew(t *testing.T) {
 	for _, c := range []struct {
 		name, line, position, role string
+		before                     int // how many seconds hafs-role said so before the disk was taken
 		over                       bool
 	}{
-		{"a DRS that is being filled", "fs=L1 pairs=W3/M2 spares=M3", `{"Generation":7}`, "", false},
-		{"a DRS whose position cannot be read", "fs=L1 pairs=W3/M2 spares=M3", ``, "", false},
-		{"a whole DRS", "fs=L1 pairs=W3/M2 spares=M3", `{"Generation":7,"Complete":true}`, "", true},
-		{"a failed one that is brought up to date", "fs=L1 pairs=M2/M3 failed=W3", `{}`, `{"generation":7}`, false},
-		{"a failed one that is fit", "fs=L1 pairs=M2/M3 failed=W3", `{}`, `{"generation":7,"fit":true}`, true},
-		{"a spare", "fs=L1 pairs=M2/M3 spares=W3", `{}`, "", true},
+		{"a DRS that is being filled", "fs=L1 pairs=W3/M2 spares=M3", `{"Generation":7}`, "", -9, false},
+		{"a DRS whose position cannot be read", "fs=L1 pairs=W3/M2 spares=M3", ``, "", -9, false},
+		{"a whole DRS", "fs=L1 pairs=W3/M2 spares=M3", `{"Generation":7,"Complete":true}`, "", -9, true},
+		{"a failed one that is brought up to date", "fs=L1 pairs=M2/M3 failed=W3", `{}`, `{"generation":7}`, -9, false},
+		{"a failed one that is fit", "fs=L1 pairs=M2/M3 failed=W3", `{}`, `{"generation":7,"fit":true}`, -9, true},
+		{"a failed one that was fit", "fs=L1 pairs=M2/M3 failed=W3", `{}`, `{"generation":7,"fit":true}`, 9, false},
+		{"a spare", "fs=L1 pairs=M2/M3 spares=W3", `{}`, "", -9, true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			d := housed(t, "W3", c.line)
 			put(t, d.Settings.Position(), c.position)
-			put(t, d.Settings.Run("role.json"), c.role)
 			put(t, d.Settings.Refilling(), "")
+			put(t, d.Settings.Run("role.json"), c.role)
+			at := time.Now().Add(time.Duration(c.before) * time.Second)
+			if err := os.Chtimes(d.Settings.Refilling(), at, at); err != nil {
+				t.Fatal(err)
+			}
 			d.refilled(d.record)
 			if got := d.details(d.record, true, 0).Refilling; got == c.over {
 				t.Errorf("says that it is being filled: %v", got)

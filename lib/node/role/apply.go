@@ -72,7 +72,11 @@ func (k *Keeper) establish(ctx context.Context, units system.Units, r record.Rec
 	before := ReadState(k.Settings)
 	state := State{Generation: r.Generation, Role: r.Role(k.Settings.Name), Since: before.Since}
 	state.Mounted = Want(r, k.Settings.Name, now, k.Places).Mounted
-	err := errors.Join(k.prepare(r), k.check(r, now.Confirmed))
+	held := k.check(r, now.Confirmed)
+	if k.pulled.generation == r.Generation && k.pulled.err == nil && k.pulled.replaced(held == nil, k.renewed()) {
+		k.pulled.err = errReplaced // and so it is done again
+	}
+	err := errors.Join(k.prepare(r), held)
 	mounts := slices.IndexFunc(steps, func(s Step) bool { return s.Phase == phaseMount })
 	if mounts < 0 {
 		mounts = len(steps)

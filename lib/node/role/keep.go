@@ -193,7 +193,7 @@ func (b *returning) begin(ctx context.Context, now situation) {
 		if before != nil {
 			<-before // both work in the copy, and in what was kept aside
 		}
-		p := pulled{generation: r.Generation}
+		p := pulled{generation: r.Generation, renewed: b.keeper.renewed()}
 		p.err = b.keeper.pull(ctx, r)
 		if ctx.Err() == nil {
 			b.done <- p

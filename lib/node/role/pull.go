@@ -16,7 +16,20 @@ import (
 // pulled is how the last attempt to bring this server's copy up to date ended.
 type pulled struct {
 	generation uint64
+	renewed    bool // it was of a disk that hafs-promote init --empty took, and knew it
 	err        error
+}
+
+// errReplaced means that the copy that was brought up to date is not the one that is here now.
+var errReplaced = errors.New("another disk is in the place of the one that was brought up to date")
+
+// replaced says whether the copy that was brought up to date is gone: its directory does not hold the share, or hafs-promote init --empty took another one.
+func (p pulled) replaced(marked, renewed bool) bool { return !marked || renewed && !p.renewed }
+
+// renewed says whether this server's copy is on a disk that hafs-promote init --empty took, and that is not whole yet.
+func (k *Keeper) renewed() bool {
+	_, err := os.Lstat(k.Settings.Refilling())
+	return err == nil
 }
 
 // rsyncVanished is rsync's exit status when files were removed from the share while it copied, as programs do all day. Nothing is wrong with the

@@ -53,3 +53,22 @@ func TestNothingIsPulledIntoADirectoryWithoutTheShare(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// I3: a server is fit by the copy that is here now, not by one that was here before.
+func TestCopyThatIsReplacedAfterItWasBroughtUpToDate(t *testing.T) {
+	for _, c := range []struct {
+		what                  string
+		knew, marked, renewed bool
+		want                  bool
+	}{
+		{"as it was", false, true, false, false},
+		{"its directory holds the share no more", false, false, false, true},
+		{"an empty disk was taken since", false, true, true, true},
+		{"the disk that was taken", true, true, true, false},
+		{"the disk that was taken, whole", true, true, false, false},
+	} {
+		if got := (pulled{generation: 7, renewed: c.knew}).replaced(c.marked, c.renewed); got != c.want {
+			t.Errorf("%s: %v", c.what, got)
+		}
+	}
+}
