@@ -43,12 +43,12 @@ func (m *room) left() (bytes uint64, known bool) {
 	return m.bytes, m.known
 }
 
-// leastFree is what the fullest of the replicas that live has free.
+// leastFree is what the fullest of the replicas that live has free. One whose directory does not hold the share tells of another file system.
 func leastFree(r record.Record, peers map[string]link.Peer) (bytes uint64, known bool) {
 	for _, pair := range r.Pairs {
 		for _, name := range []string{pair.DRS1, pair.DRS2} {
 			p := peers[name]
-			if p.Verdict != link.Alive || p.Facts.SizeBytes == 0 || known && p.Facts.FreeBytes >= bytes {
+			if p.Verdict != link.Alive || p.Facts.SizeBytes == 0 || p.Facts.Bare != "" || known && p.Facts.FreeBytes >= bytes {
 				continue
 			}
 			bytes, known = p.Facts.FreeBytes, true

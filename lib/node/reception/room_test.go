@@ -3,6 +3,7 @@ package reception
 import (
 	"testing"
 
+	"hafs/lib/cluster/gate"
 	"hafs/lib/cluster/link"
 	"hafs/lib/testkit/recordtest"
 )
@@ -16,11 +17,12 @@ func TestLeastFree(t *testing.T) {
 		bytes uint64
 		known bool
 	}{
-		"nobody has said it": {map[string]link.Peer{"W3": {Verdict: link.Alive}}, 0, false},
-		"the fullest":        {map[string]link.Peer{"W3": {Verdict: link.Alive, Facts: free(20)}, "M2": {Verdict: link.Alive, Facts: free(10)}, "M1": {Verdict: link.Alive, Facts: free(30)}}, 10, true},
-		"a full one":         {map[string]link.Peer{"W3": {Verdict: link.Alive, Facts: free(20)}, "M2": {Verdict: link.Alive, Facts: free(0)}}, 0, true},
-		"one that is lost":   {map[string]link.Peer{"W3": {Verdict: link.Alive, Facts: free(20)}, "M2": {Verdict: link.Lost, Facts: free(10)}}, 20, true},
-		"others":             {map[string]link.Peer{"W3": {Verdict: link.Alive, Facts: free(20)}, "M3": {Verdict: link.Alive, Facts: free(10)}, "X1": {Verdict: link.Alive, Facts: free(5)}}, 20, true},
+		"nobody has said it":    {map[string]link.Peer{"W3": {Verdict: link.Alive}}, 0, false},
+		"the fullest":           {map[string]link.Peer{"W3": {Verdict: link.Alive, Facts: free(20)}, "M2": {Verdict: link.Alive, Facts: free(10)}, "M1": {Verdict: link.Alive, Facts: free(30)}}, 10, true},
+		"a full one":            {map[string]link.Peer{"W3": {Verdict: link.Alive, Facts: free(20)}, "M2": {Verdict: link.Alive, Facts: free(0)}}, 0, true},
+		"one that is lost":      {map[string]link.Peer{"W3": {Verdict: link.Alive, Facts: free(20)}, "M2": {Verdict: link.Lost, Facts: free(10)}}, 20, true},
+		"one without the share": {map[string]link.Peer{"W3": {Verdict: link.Alive, Facts: free(20)}, "M2": {Verdict: link.Alive, Facts: link.Facts{FreeBytes: 5, SizeBytes: 100, Bare: gate.Unmarked}}}, 20, true},
+		"others":                {map[string]link.Peer{"W3": {Verdict: link.Alive, Facts: free(20)}, "M3": {Verdict: link.Alive, Facts: free(10)}, "X1": {Verdict: link.Alive, Facts: free(5)}}, 20, true},
 	} {
 		if bytes, known := leastFree(r, c.peers); bytes != c.bytes || known != c.known {
 			t.Errorf("%s: %d %t", name, bytes, known)
