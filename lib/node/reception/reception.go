@@ -138,7 +138,7 @@ func (r *Reception) feeds(from string) error {
 	if feeder := gate.Feeder(now, r.settings.Name); feeder != from {
 		return fmt.Errorf("%s does not feed %s (%s) in generation %d, %q does", from, r.settings.Name, now.Role(r.settings.Name), now.Generation, feeder)
 	}
-	if _, err := os.Lstat(r.settings.Position()); errors.Is(err, os.ErrNotExist) {
+	if r.forget() {
 		return fmt.Errorf("the copy on %s is another one than that of before", r.settings.Name)
 	}
 	return nil
@@ -166,11 +166,19 @@ func (r *Reception) passed(ctx context.Context, paths []string, through bool) er
 	return nil
 }
 
-// forget has the position read anew: hafs-promote init --empty takes it away when another disk is in the place of the copy.
-func (r *Reception) forget() {
+// forget says whether hafs-promote init --empty took the position away, as another disk is in the place of the copy. Then nothing that is remembered is of this
+// copy.
+func (r *Reception) forget() bool {
+	if _, err := os.Lstat(r.settings.Position()); !errors.Is(err, os.ErrNotExist) {
+		return false
+	}
 	r.noting.Lock()
 	defer r.noting.Unlock()
 	r.noted = nil
+	if h := r.replica.History; h != nil {
+		h.Clear()
+	}
+	return true
 }
 
 func (r *Reception) position() change.Position {

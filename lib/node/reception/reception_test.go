@@ -21,6 +21,7 @@ import (
 	"hafs/lib/host/config"
 	"hafs/lib/host/socket"
 	"hafs/lib/host/system"
+	"hafs/lib/replication/change"
 	"hafs/lib/replication/mirror"
 	"hafs/lib/replication/stream"
 	"hafs/lib/replication/tree"
@@ -36,13 +37,14 @@ type desk struct {
 	share    string
 	store    record.Store
 	record   record.Record
+	history  *change.History
 }
 
-func open(t *testing.T, self, line string, change ...func(*config.Settings)) *desk {
+func open(t *testing.T, self, line string, with ...func(*config.Settings)) *desk {
 	t.Helper()
-	d := &desk{t: t, settings: config.Defaults(), share: t.TempDir()}
+	d := &desk{t: t, settings: config.Defaults(), share: t.TempDir(), history: &change.History{}}
 	d.settings.Name, d.settings.StateDirectory, d.settings.RunDirectory = self, t.TempDir(), t.TempDir()
-	for _, set := range change {
+	for _, set := range with {
 		set(&d.settings)
 	}
 	must(t, os.WriteFile(filepath.Join(d.share, gate.Marker), []byte(marker), 0o644))
@@ -54,7 +56,7 @@ func open(t *testing.T, self, line string, change ...func(*config.Settings)) *de
 	must(t, err)
 	t.Cleanup(func() { root.Close() })
 	ctx, stop := context.WithCancel(context.Background())
-	m := &mirror.Mirror{Share: root, Pace: mirror.Pace{Every: time.Hour}, Log: zerolog.Nop()}
+	m := &mirror.Mirror{Share: root, Pace: mirror.Pace{Every: time.Hour}, Log: zerolog.Nop(), History: d.history}
 	m.Start(ctx)
 	listener, err := socket.Listen(d.settings.Run(gate.SessionSocket))
 	must(t, err)
@@ -237,6 +239,7 @@ func TestAPositionThatWasTakenAway(t *testing.T) {
 	d := open(t, "W3", "fs=L1 pairs=W3/M2 spares=M3")
 	must(t, os.MkdirAll(filepath.Dir(d.settings.Position()), 0o755))
 	must(t, os.WriteFile(d.settings.Position(), []byte(`{"Generation":7,"Number":5,"Complete":true}`), 0o644))
+	d.history.Is(change.Position{Generation: 7, Number: 5})
 	for i, complete := range []bool{true, false} {
 		p := d.session(gate.Replica, "L1")
 		s, err := stream.Open(p, stream.Hello{Cluster: "test", Marker: []byte(marker)}, nil)
@@ -254,6 +257,9 @@ func TestAPositionThatWasTakenAway(t *testing.T) {
 		}
 		if _, err := os.Lstat(d.settings.Position()); err == nil {
 			t.Errorf("session %d has noted a position of another copy", i+1)
+		}
+		if p, known := d.history.Common(change.Position{Generation: 7, Number: 9}); known {
+			t.Errorf("session %d: the copy here was at %v, by what is remembered of another one", i+1, p)
 		}
 	}
 }

@@ -90,6 +90,13 @@ func (h *History) mark(m mark) {
 	h.marks = append(h.marks, m)
 }
 
+// Clear begins anew: another copy is in the place of the one before.
+func (h *History) Clear() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.done, h.bytes, h.marks, h.forgot = nil, 0, nil, false
+}
+
 // Common is the newest position that the copy had and that is not after one of another copy: that one had it too, if they ever were the same.
 func (h *History) Common(other Position) (Position, bool) {
 	h.mu.Lock()

@@ -17,6 +17,25 @@ func look(path string) Change { return Change{Kind: Look, Path: path} }
 // when is some time of a test.
 func when(seconds int) time.Time { return time.Unix(int64(seconds), 0) }
 
+// Another copy is here: what the one before had is no matter of it.
+func TestHistoryThatBeginsAnew(t *testing.T) {
+	var h History
+	h.Reached(at(7, 1), when(0))
+	h.Do(look("old"))
+	h.Clear()
+	if p, known := h.Common(at(7, 9)); known {
+		t.Error("it has been at", p)
+	}
+	h.Reached(at(7, 5), when(20))
+	h.Do(look("new"))
+	if since, from, known := h.Since(at(7, 5)); !known || from != at(7, 5) || !reflect.DeepEqual(since, []Change{look("new")}) {
+		t.Error(since, from, known)
+	}
+	if _, _, known := h.Since(at(7, 4)); known {
+		t.Error("it knows what was done to the copy before")
+	}
+}
+
 func TestWhatTwoCopiesMayDifferIn(t *testing.T) {
 	var b, c History
 	for n := range 4 {
