@@ -9,11 +9,14 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/pkg/sftp"
+
+	"hafs/lib/host/config"
 )
 
 // A member that is hostile has a key of its own and asks for whatever it likes. It reaches nothing outside the share; that it may do anything within is what sessions are
@@ -223,6 +226,32 @@ func TestHostileMemberIsNobodyElse(t *testing.T) {
 	var noted Session
 	if err := errors.Join(err, json.Unmarshal(text, &noted)); err != nil || noted.From != "L1" || d.greeting.From != "L1" {
 		t.Errorf("%+v %+v %v", noted, d.greeting, err)
+	}
+}
+
+// A note whose process has ended, and whose number another one has by now, is no session.
+func TestNotesOfSessionsThatHaveEnded(t *testing.T) {
+	d := newDoor(t)
+	g := Gate{Settings: config.Settings{Name: "W3", RunDirectory: d.run}, From: "L1"}
+	another := exec.Command("sleep", "60")
+	if err := another.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = another.Process.Kill(); _ = another.Wait() }()
+	if err := g.note(Order{Kind: Replica}); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(g.noted())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pid := range []string{strconv.Itoa(another.Process.Pid), "4194305"} {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(g.noted()), pid), text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := g.crowd(); n != 1 {
+		t.Errorf("%d sessions", n)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 )
 
 // Session says whose session something is. Its file in /run/hafs/sessions is named after the process.
@@ -39,12 +40,13 @@ func (g Gate) noted() string {
 // would take all processes that hafs-sshd may have, and nobody else were let in.
 const maxSessions = 32
 
-// crowd counts the sessions that the peer has.
+// crowd counts the sessions that the peer has. hafs-role takes the notes of others away.
 func (g Gate) crowd() (n int) {
 	files, _ := filepath.Glob(g.Settings.Run("sessions") + "/*")
+	this := program("self")
 	for _, file := range files {
-		if _, err := os.Stat("/proc/" + filepath.Base(file)); err != nil {
-			continue // hafs-role takes the note away
+		if !Serves(filepath.Base(file), this) {
+			continue
 		}
 		var s Session
 		if text, err := os.ReadFile(file); err == nil && json.Unmarshal(text, &s) == nil && s.From == g.From {
@@ -52,4 +54,16 @@ func (g Gate) crowd() (n int) {
 		}
 	}
 	return n
+}
+
+// Serves says whether a process is still the gate that left a note, or the rsync it became: process ids are used again.
+func Serves(pid, gate string) bool {
+	name := program(pid)
+	return name != "" && (name == gate || name == filepath.Base(rsync))
+}
+
+// program is the name of the program that a process runs; empty: there is no such process.
+func program(pid string) string {
+	name, _ := os.ReadFile(filepath.Join("/proc", pid, "comm"))
+	return strings.TrimSpace(string(name))
 }

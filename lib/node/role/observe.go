@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 
 	"hafs/lib/cluster/gate"
@@ -74,24 +73,11 @@ func sessions(s config.Settings) []Session {
 		}
 		var session gate.Session
 		text, err := os.ReadFile(file)
-		if err != nil || json.Unmarshal(text, &session) != nil || !servesPeer(pid) {
+		if err != nil || json.Unmarshal(text, &session) != nil || !gate.Serves(filepath.Base(file), "hafs-gate") {
 			os.Remove(file)
 			continue
 		}
 		open = append(open, Session{Session: session, PID: pid})
 	}
 	return open
-}
-
-// servesPeer says whether a process is still the one hafs-gate became: process ids are used again.
-func servesPeer(pid int) bool {
-	name, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/comm")
-	if err != nil {
-		return false
-	}
-	switch strings.TrimSpace(string(name)) {
-	case "rsync", "hafs-gate":
-		return true
-	}
-	return false
 }
