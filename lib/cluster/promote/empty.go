@@ -19,7 +19,8 @@ import (
 // Empty has this server take an empty directory, that of a new disk, in the place of its copy of the share. The copy claims to be whole no more before the
 // directory is marked, so that whoever fills it then (hafs-role, or the server that feeds this one) fills it as a whole.
 func (p Promoter) Empty(ctx context.Context, m system.Machine) error {
-	r, err := record.Store{Directory: p.Settings.StateDirectory}.Current()
+	store := record.Store{Directory: p.Settings.StateDirectory}
+	r, err := store.Current()
 	if err != nil {
 		return err
 	}
@@ -43,7 +44,7 @@ func (p Promoter) Empty(ctx context.Context, m system.Machine) error {
 		return err
 	}
 	// Another server may have asked at the same moment. It has left its note before it asks again, like this one, so at least one of them sees the other's.
-	if err := p.takesEmpty(ctx, r); err != nil {
+	if err := errors.Join(p.takesEmpty(ctx, r), unchanged(store, r)); err != nil {
 		return status(errors.Join(err, m.RemoveAll("forget that the copy is being filled", p.Settings.Refilling())))
 	}
 	if err := writeMarker(m, r); err != nil {
@@ -51,6 +52,15 @@ func (p Promoter) Empty(ctx context.Context, m system.Machine) error {
 	}
 	p.Log.Info().Str("directory", r.DataDirectory).Str("role", string(r.Role(p.Settings.Name))).Msg("the empty directory is taken: it is filled by itself")
 	return nil
+}
+
+// unchanged refuses when the record is another one than it was: this server may have become another one that leaves a note, or leaves none.
+func unchanged(store record.Store, r record.Record) error {
+	now, err := store.Current()
+	if err == nil && now.Generation != r.Generation {
+		err = repair.Refusal{Reason: fmt.Sprintf("generation %d has come while the disk was taken: try again", now.Generation)}
+	}
+	return err
 }
 
 // takesEmpty refuses, without any change, what is not to be taken.
@@ -72,8 +82,10 @@ func (p Promoter) takesEmpty(ctx context.Context, r record.Record) error {
 		return repair.Refusal{Reason: fmt.Sprintf("%s on %s is not empty: move its files away first", directory, self)}
 	}
 	table, err := os.ReadFile("/etc/fstab")
-	if err == nil && !gate.MountPoint(directory) && tabled(string(table), directory) {
-		return repair.Refusal{Reason: fmt.Sprintf("/etc/fstab has a file system for %s on %s, which is not mounted: mount it first", directory, self)}
+	if err == nil {
+		if at := unmounted(string(table), directory, gate.MountPoint); at != "" {
+			return repair.Refusal{Reason: fmt.Sprintf("/etc/fstab has a file system for %s on %s, which is not mounted: mount it first", at, self)}
+		}
 	}
 	said, err := p.inquire(ctx, r)
 	if err != nil {
@@ -83,6 +95,19 @@ func (p Promoter) takesEmpty(ctx context.Context, r record.Record) error {
 		return repair.Refusal{Reason: reason}
 	}
 	return nil
+}
+
+// unmounted is where a file system belongs, by the table of them, that the directory would be on and is not: at the directory or above it, up to what is mounted.
+func unmounted(table, directory string, mounted func(string) bool) string {
+	for at := filepath.Clean(directory); !mounted(at); at = filepath.Dir(at) {
+		if tabled(table, at) {
+			return at
+		}
+		if at == filepath.Dir(at) {
+			break
+		}
+	}
+	return ""
 }
 
 // tabled says whether a table of file systems (fstab(5)) has one for a directory.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -163,6 +164,47 @@ func TestEmptyDiskHalfTaken(t *testing.T) {
 		}
 		if marked, claims, refilling := taken(p, r); !marked || claims || !refilling {
 			t.Errorf("after %q and again: marked %v, claims %v, refilling %v", script.Steps, marked, claims, refilling)
+		}
+	}
+}
+
+// A generation that comes in between may have given this server a place, in which it would have to leave a note.
+func TestEmptyDiskWhileTheRecordChanges(t *testing.T) {
+	var p Promoter
+	var r record.Record
+	p, r = renewed(t, "M3", "fs=L1 pairs=W3/M2 spares=M3", func(name string, d link.Details) link.Details {
+		if name != r.FS.Name {
+			return d
+		}
+		next := recordtest.Parse(t, "fs=L1 pairs=W3/M3 failed=M2")
+		next.Generation, next.DataDirectory, next.FS.SharedArea = r.Generation+1, r.DataDirectory, r.DataDirectory
+		if err := (record.Store{Directory: p.Settings.StateDirectory}).Install(next); err != nil {
+			t.Error(err)
+		}
+		return d
+	})
+	if err := p.Empty(t.Context(), system.Machine{}); exitcode.Of(err) != exitcode.Refused || !strings.Contains(err.Error(), "generation 8 has come") {
+		t.Error(err)
+	}
+	if marked, _, refilling := taken(p, r); marked || refilling {
+		t.Errorf("marked %v, refilling %v", marked, refilling)
+	}
+}
+
+// The share may be in a folder of a file system that is not mounted.
+func TestFileSystemsThatAreNotMounted(t *testing.T) {
+	const table = "UUID=1 / ext4 defaults 0 1\n/dev/sdb1 /srv ext4\n/dev/sdc1 /data/nfs xfs\n"
+	for _, c := range []struct{ directory, mounted, want string }{
+		{"/data/nfs", "/", "/data/nfs"},
+		{"/data/nfs", "/ /data/nfs", ""},
+		{"/srv/nfs", "/", "/srv"},
+		{"/srv/nfs", "/ /srv", ""},
+		{"/srv/nfs", "/ /srv/nfs", ""}, // by no table
+		{"/nfs", "/", ""},
+	} {
+		mounted := func(directory string) bool { return slices.Contains(strings.Fields(c.mounted), directory) }
+		if got := unmounted(table, c.directory, mounted); got != c.want {
+			t.Errorf("%s with %s: %q, want %q", c.directory, c.mounted, got, c.want)
 		}
 	}
 }
