@@ -41,8 +41,8 @@ func CheckMarker(directory, cluster string) error {
 type Bareness string
 
 const (
-	Bare     Bareness = "empty"    // a file system is mounted there that holds nothing: a new disk
-	Unmarked Bareness = "unmarked" // anything else: most likely no file system is mounted, or another one
+	EmptyDisk Bareness = "empty"    // a file system is mounted there that holds nothing: a new disk
+	Unmarked  Bareness = "unmarked" // anything else: most likely no file system is mounted, or another one
 )
 
 // Look says in which way a directory does not hold the share of a cluster, and why it is thought so; empty when it does, or when its file system does not tell.
@@ -55,7 +55,7 @@ func Look(directory, cluster string) (Bareness, error) {
 		return "", nil
 	}
 	if empty, readErr := Empty(directory); readErr == nil && empty && MountPoint(directory) {
-		return Bare, err
+		return EmptyDisk, err
 	}
 	return Unmarked, err
 }

@@ -38,11 +38,11 @@ func TestHowADirectoryDoesNotHoldTheShare(t *testing.T) {
 		t.Skip("needs to mount: ", err)
 	}
 	t.Cleanup(func() { _ = unix.Unmount(directory, unix.MNT_DETACH) })
-	look("a new disk", Bare)
+	look("a new disk", EmptyDisk)
 	if err := os.Mkdir(filepath.Join(directory, "lost+found"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	look("a new disk with ext4", Bare)
+	look("a new disk with ext4", EmptyDisk)
 	put("file", "")
 	look("a disk with something else", Unmarked)
 	put(Marker, "cluster: test\n")

@@ -57,7 +57,7 @@ func (d *Daemon) lookAtShare(r record.Record) {
 	if err != nil {
 		b.problem = problem.Problem{ID: problem.UnmountedShare, Part: r.DataDirectory, Text: err.Error()}
 	}
-	if how == gate.Bare && r.Role(d.Settings.Name) != record.RoleFS {
+	if how == gate.EmptyDisk && r.Role(d.Settings.Name) != record.RoleFS {
 		b.problem.ID = problem.EmptyDisk
 	}
 	d.mu.Lock()

@@ -84,7 +84,7 @@ func TestSinceWhenAServerHasNoShare(t *testing.T) {
 		d.noteBare(true, start.Add(after))
 		return d.bareSince["W3"]
 	}
-	if at := said(0, gate.Bare, start); !at.Equal(start) {
+	if at := said(0, gate.EmptyDisk, start); !at.Equal(start) {
 		t.Error(at)
 	}
 	if at := said(5*time.Second, gate.Unmarked, start); !at.Equal(start) {
@@ -93,17 +93,17 @@ func TestSinceWhenAServerHasNoShare(t *testing.T) {
 	if at := said(6*time.Second, "", start); !at.IsZero() {
 		t.Error("mounted:", at)
 	}
-	if at := said(7*time.Second, gate.Bare, start.Add(-time.Minute)); !at.IsZero() {
+	if at := said(7*time.Second, gate.EmptyDisk, start.Add(-time.Minute)); !at.IsZero() {
 		t.Error("silent:", at)
 	}
-	if at := said(8*time.Second, gate.Bare, start); !at.Equal(start.Add(8 * time.Second)) {
+	if at := said(8*time.Second, gate.EmptyDisk, start); !at.Equal(start.Add(8 * time.Second)) {
 		t.Error(at)
 	}
 	if d.noteBare(false, start); len(d.bareSince) > 0 {
 		t.Error("not the file sharing server:", d.bareSince)
 	}
 	d.bare.how = gate.Unmarked
-	if at := said(8*time.Second, gate.Bare, start); !at.IsZero() {
+	if at := said(8*time.Second, gate.EmptyDisk, start); !at.IsZero() {
 		t.Error("it has no share itself:", at)
 	}
 }
@@ -120,7 +120,7 @@ func TestWhatIsToldOfADirectoryWithoutTheShare(t *testing.T) {
 		"just booted, the FS":            {bareness{how: gate.Unmarked}, true, mountPatience - 1, gate.Unmarked},
 		"never mounted":                  {bareness{how: gate.Unmarked}, false, mountPatience, gate.Unmarked},
 		"it held the share, just booted": {bareness{how: gate.Unmarked, held: true}, false, time.Second, gate.Unmarked},
-		"a new disk":                     {bareness{how: gate.Bare}, false, time.Second, gate.Bare},
+		"a new disk":                     {bareness{how: gate.EmptyDisk}, false, time.Second, gate.EmptyDisk},
 		"the share":                      {bareness{held: true}, false, time.Hour, ""},
 	} {
 		if got := c.b.told(c.fs, c.up); got != c.want {
@@ -183,7 +183,7 @@ func TestServerWithoutItsShareIsReported(t *testing.T) {
 		p.times.Answered = time.Now()
 		d.peers[name] = &peerLink{peer: p}
 	}
-	d.peers["W3"].facts.Bare = gate.Bare
+	d.peers["W3"].facts.Bare = gate.EmptyDisk
 	d.noteBare(true, time.Now().Add(-unableAfter))
 	started := make(chan string, 1)
 	d.Start = func(unit string) error { started <- unit; return nil }

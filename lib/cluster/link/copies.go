@@ -75,7 +75,7 @@ func (d *Daemon) unable() []Report {
 	reports := Unable(d.record, d.Settings.Name, d.behind, alive, now)
 	if len(reports) == 0 {
 		why = "the directory of this server does not hold the share: it is reported as failed"
-		reports = Unmarked(d.record, d.Settings.Name, d.bareSince, alive, now)
+		reports = Bare(d.record, d.Settings.Name, d.bareSince, alive, now)
 	}
 	for _, r := range reports {
 		if _, told := d.due[r.Server]; !told {

@@ -35,10 +35,10 @@ func Unable(r record.Record, self string, b Behind, alive map[string]bool, now t
 	return []Report{{Server: b.Name}}
 }
 
-// Unmarked decides whether a server is to be failed because its directory does not hold the share, although it answers: it is not fed, and cannot step in.
-// The file sharing server tells, one at a time, and spares first, so that none of them steps in for the next. What is not there is no copy, so nothing is lost
-// by it, and no spare is needed: a DRS2 moves up, and is fed then. since says when each server began to say so.
-func Unmarked(r record.Record, self string, since map[string]time.Time, alive map[string]bool, now time.Time) []Report {
+// Bare decides whether a server is to be failed because its directory does not hold the share, although it answers: it is not fed, and cannot step in.
+// The file sharing server tells, one at a time, and spares first, so that none of them steps in for the next. It needs no spare, as a place without anybody
+// is no worse: a DRS2 moves up, and is fed then. since says when each server began to say so (bareness.told, Daemon.noteBare).
+func Bare(r record.Record, self string, since map[string]time.Time, alive map[string]bool, now time.Time) []Report {
 	if r.Role(self) != record.RoleFS {
 		return nil
 	}

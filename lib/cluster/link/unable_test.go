@@ -57,8 +57,8 @@ func TestUnable(t *testing.T) {
 	}
 }
 
-func TestUnmarked(t *testing.T) {
-	text, err := os.ReadFile("testdata/unmarked.txt")
+func TestBare(t *testing.T) {
+	text, err := os.ReadFile("testdata/bare.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,12 +88,12 @@ func TestUnmarked(t *testing.T) {
 				alive[s.Name] = s.Name != words[0] && !slices.Contains(strings.Fields(silent), s.Name)
 			}
 			got = ""
-			for _, report := range Unmarked(r, words[0], since, alive, now) {
+			for _, report := range Bare(r, words[0], since, alive, now) {
 				got += report.Server
 			}
 		case "expect":
 			if got != strings.TrimSpace(rest) {
-				t.Errorf("unmarked.txt:%d: %q, want %q", i+1, got, strings.TrimSpace(rest))
+				t.Errorf("bare.txt:%d: %q, want %q", i+1, got, strings.TrimSpace(rest))
 			}
 		}
 	}

@@ -69,7 +69,7 @@ func TestWhoMayTakeAnEmptyDisk(t *testing.T) {
 		{"FS is silent", "X1", silent("L1"), "L1 does not answer, so it is not known whether a whole copy is left"},
 		{"FS has no lease", "X1", change("L1", func(d *link.Details) { d.Leased = false }), "L1 does not serve"},
 		{"FS is of another generation", "X1", change("L1", func(d *link.Details) { d.Facts.Generation++ }), "L1 does not serve"},
-		{"FS has no share either", "X1", change("L1", func(d *link.Details) { d.Facts.Bare = gate.Bare }), "L1 does not serve"},
+		{"FS has no share either", "X1", change("L1", func(d *link.Details) { d.Facts.Bare = gate.EmptyDisk }), "L1 does not serve"},
 		{"a member is silent", "X1", silent("M2"), "M2 does not answer, and may be filled anew itself"},
 		{"a member is being filled", "M2", change("M1", refilling), "M1 has taken an empty disk and is not whole yet"},
 		{"a failed one is being filled", "M2", change("X1", refilling), "X1 has taken an empty disk and is not whole yet"},
