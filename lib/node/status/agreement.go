@@ -43,6 +43,12 @@ func unlike(r record.Record, answers map[string]Answer) []Finding {
 		}
 		found = append(found, remedied(Finding{ID: id, Text: "examination times differ: " + groups(times)}, ""))
 	}
+	for _, name := range r.WithStatus(record.Failed) { // hafs-probe passes over it
+		if a := answers[name]; a.Err == nil && a.Details.Facts.Cluster != "" && a.Details.Facts.Examination <= 0 {
+			text := name + " says no examination time, so its release is older than this one: it is not taken back before it has this one"
+			found = append(found, remedied(Finding{ID: UnsaidExamination, Server: name, Text: text}, ""))
+		}
+	}
 	for _, text := range slices.Sorted(maps.Keys(held)) {
 		text := fmt.Sprintf("%s: the examination time stays %s, as a member says none", strings.Join(held[text], " "), text)
 		found = append(found, remedied(Finding{ID: KeptExamination, Text: text}, ""))
