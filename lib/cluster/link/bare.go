@@ -21,13 +21,13 @@ type bareness struct {
 	free, size uint64 // bytes of its file system; no size: it is not known
 }
 
-// mountPatience is for how long after a boot a file system may be mounted late: systemd waits 90 s for its device, and 90 s for the mount.
-const mountPatience = 3 * time.Minute
+// bootPatience is for how long after a boot a file system may be mounted late: systemd waits 90 s for its device, and 90 s for the mount.
+const bootPatience = 3 * time.Minute
 
 // told is what others are told. FS has a server failed for it, other than itself, so that one says nothing of a file system that may only not be mounted yet.
 // up is for how long this machine has run.
 func (b bareness) told(fs bool, up time.Duration) gate.Bareness {
-	if b.how == gate.Unmarked && !b.held && !fs && up < mountPatience {
+	if b.how == gate.Unmarked && !b.held && !fs && up < bootPatience {
 		return ""
 	}
 	return b.how

@@ -116,9 +116,9 @@ func TestWhatIsToldOfADirectoryWithoutTheShare(t *testing.T) {
 		up   time.Duration
 		want gate.Bareness
 	}{
-		"just booted":                    {bareness{how: gate.Unmarked}, false, mountPatience - 1, ""},
-		"just booted, the FS":            {bareness{how: gate.Unmarked}, true, mountPatience - 1, gate.Unmarked},
-		"never mounted":                  {bareness{how: gate.Unmarked}, false, mountPatience, gate.Unmarked},
+		"just booted":                    {bareness{how: gate.Unmarked}, false, bootPatience - 1, ""},
+		"just booted, the FS":            {bareness{how: gate.Unmarked}, true, bootPatience - 1, gate.Unmarked},
+		"never mounted":                  {bareness{how: gate.Unmarked}, false, bootPatience, gate.Unmarked},
 		"it held the share, just booted": {bareness{how: gate.Unmarked, held: true}, false, time.Second, gate.Unmarked},
 		"a new disk":                     {bareness{how: gate.EmptyDisk}, false, time.Second, gate.EmptyDisk},
 		"the share":                      {bareness{held: true}, false, time.Hour, ""},
