@@ -316,6 +316,7 @@ func TestAFileOfAReplicaThatCannotBeReadIsWrittenAnew(t *testing.T) {
 	tool(t, "fallocate", "-l", "54M", ballast)
 	w.sh("mkdir d; head -c 3000000 /dev/urandom > d/bad")
 	w.settle()
+	_ = exec.Command("dd", "if=/dev/zero", "of="+filepath.Join(w.copy("B"), change.TemporaryPrefix+"behind"), "bs=64k", "status=none").Run() // until it is full
 	must(t, os.Remove(ballast))
 	failures := w.status("B").Failures
 	d.fails(filepath.Join(w.copy("B"), "d/bad"), "d/bad")
