@@ -117,21 +117,26 @@ func (p *pool) keep(ctx context.Context, servers []record.Server) {
 	}
 }
 
+// note says what came of a connection that is kept. Of one that is not kept any more nothing is noted: keep has taken back what was, and nobody would again.
+func (p *pool) note(keeping context.Context, name string, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if keeping.Err() == nil {
+		p.failures.note(name, err)
+	}
+}
+
 func (p *pool) renew(ctx context.Context, s record.Server) {
 	for ctx.Err() == nil {
 		client, err := p.get(ctx, s)
-		p.mu.Lock()
-		if ctx.Err() == nil { // else it is not kept any more, and whatever came of it is no failure
-			p.failures.note(s.Name, err)
-		}
-		p.mu.Unlock()
+		p.note(ctx, s.Name, err)
 		if err == nil {
 			ended := use(ctx, client)
 			if ctx.Err() != nil {
 				return // sessions that use it go on
 			}
 			if errors.Is(ended, syscall.ETIMEDOUT) { // if small packets are all that gets through, the next attempt finds that too
-				p.failures.note(s.Name, session.ErrSmallPackets)
+				p.note(ctx, s.Name, session.ErrSmallPackets)
 			}
 		} else {
 			p.log.Debug().Err(err).Str("peer", s.Name).Msg("no data connection")

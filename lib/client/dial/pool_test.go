@@ -15,6 +15,7 @@ import (
 
 	"hafs/lib/cluster/record"
 	"hafs/lib/host/problem"
+	"hafs/lib/host/session"
 	"hafs/lib/host/socket"
 	"hafs/lib/testkit/networktest"
 )
@@ -39,6 +40,23 @@ func TestADialThatIsGivenUpIsNoFailure(t *testing.T) {
 	p.keeper.pool.renew(ctx, record.Server{Name: "M2", Address: "127.0.0.2"})
 	if text, err := p.keeper.pool.failures.text(); err != nil || string(text) != "{}" {
 		t.Errorf("failures: %s, %v", text, err)
+	}
+}
+
+// What is found out of a connection that the record has just taken back is not said after that: it would stay.
+func TestAFailureOfAConnectionThatIsNotKept(t *testing.T) {
+	p, _ := world(t, nil)
+	pool := p.keeper.pool
+	keeping, stop := context.WithCancel(t.Context())
+	pool.note(keeping, "M2", session.ErrSmallPackets)
+	if failed := pool.failures.now["M2"]; failed.ProblemID != problem.SmallPackets {
+		t.Errorf("while it is kept: %+v", failed)
+	}
+	stop()
+	pool.failures.note("M2", nil) // by keep
+	pool.note(keeping, "M2", session.ErrSmallPackets)
+	if text, err := pool.failures.text(); err != nil || string(text) != "{}" {
+		t.Errorf("afterwards: %s, %v", text, err)
 	}
 }
 
