@@ -15,6 +15,8 @@ const (
 	partPatience = 3 * time.Second
 	// quietPatience is how long a service may not say that it works; it says so every 2 s.
 	quietPatience = 6 * time.Second
+	// lately is for how long a unit that is being started counts as one that ends: systemd tries again within a second, and it may end each time.
+	lately = 10 * time.Second
 )
 
 // always are the units that run on each member whatever its role. This program is missed by others, and hafs-mirror's socket by hafs-mirror.
@@ -36,7 +38,11 @@ type parts struct {
 type away struct {
 	since time.Time
 	how   string
+	ended time.Time // when it was last seen to have ended by itself; zero: it was not
 }
+
+// starting is how a unit is away that was restarted or ended once. It may be well: hafs-watch reads every directory first, which may take minutes.
+const starting = "it is being started"
 
 // see takes in how the units are at a moment.
 func (p *parts) see(units []system.Unit, now time.Time) {
@@ -53,7 +59,6 @@ func (p *parts) see(units []system.Unit, now time.Time) {
 	slices.Sort(names)
 	for _, name := range slices.Compact(names) {
 		u := found[name]
-		_, before := p.away[name]
 		switch {
 		case u.Active == "active" || u.Active == "reloading":
 			p.ran[name] = true
@@ -62,14 +67,16 @@ func (p *parts) see(units []system.Unit, now time.Time) {
 				p.quiet[name] = u.Quiet
 			}
 		case u.Active == "activating" && u.Sub == "auto-restart":
-			p.miss(name, "it ends again and again", now)
-		case u.Active == "activating" && (before || p.ran[name]):
-			p.miss(name, "it is being started", now)
-		case u.Active == "activating" || u.Active == "deactivating":
+			p.miss(name, "it ends again and again", now, now)
+		case u.Active == "activating" && (p.ran[name] || !p.away[name].ended.IsZero()):
+			p.miss(name, starting, p.away[name].ended, now)
+		case u.Active == "activating": // for the first time
+			delete(p.away, name)
+		case u.Active == "deactivating":
 		case u.Active == "failed":
-			p.miss(name, "it has failed", now)
+			p.miss(name, "it has failed", now, now)
 		case slices.Contains(always, name):
-			p.miss(name, "it is stopped", now)
+			p.miss(name, "it is stopped", time.Time{}, now)
 		default: // as its role wants it
 			delete(p.away, name)
 			delete(p.ran, name)
@@ -77,12 +84,12 @@ func (p *parts) see(units []system.Unit, now time.Time) {
 	}
 }
 
-func (p *parts) miss(name, how string, now time.Time) {
+func (p *parts) miss(name, how string, ended, now time.Time) {
 	a, before := p.away[name]
 	if !before {
 		a.since = now
 	}
-	a.how = how
+	a.how, a.ended = how, ended
 	p.away[name] = a
 }
 
@@ -96,7 +103,9 @@ func (p *parts) problems(why problem.Problem, now time.Time) []problem.Problem {
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.away)) {
 		if a := p.away[name]; now.Sub(a.since) >= partPatience && (name != watchUnit || why.Text == "") {
-			found = append(found, problem.Problem{ID: problem.PartDown, Part: name, Text: fmt.Sprintf("%s does not run: %s", name, a.how)})
+			found = append(found, problem.Problem{
+				ID: problem.PartDown, Part: name, Text: fmt.Sprintf("%s does not run: %s", name, a.how), Note: a.how == starting && now.Sub(a.ended) > lately,
+			})
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.quiet)) {

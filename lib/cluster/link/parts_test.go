@@ -47,7 +47,11 @@ func TestParts(t *testing.T) {
 				p.see(units(t, words[1:]), begun.Add(at))
 				got, want = nil, nil
 				for _, found := range p.problems(why, begun.Add(at)) {
-					got = append(got, fmt.Sprintf("%s %s: %s", found.ID, found.Part, found.Text))
+					mark := ""
+					if found.Note {
+						mark = "note "
+					}
+					got = append(got, fmt.Sprintf("%s%s %s: %s", mark, found.ID, found.Part, found.Text))
 				}
 			}
 		}
