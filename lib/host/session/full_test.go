@@ -19,27 +19,29 @@ func TestNetworkThatPassesSmallPacketsOnly(t *testing.T) {
 		return
 	}
 	for _, c := range []struct {
-		largest int
-		full    bool
-		want    problem.ID
+		largest     int
+		full, small bool
+		fails       bool
+		want        problem.ID
 	}{
-		{65535, true, ""},
-		{4000, false, ""},
-		{4000, true, problem.SmallPackets},
-		{400, true, problem.SmallPackets},
+		{65535, true, false, false, ""},
+		{4000, false, false, false, ""},
+		{4000, true, false, true, problem.SmallPackets},
+		{400, true, false, true, problem.SmallPackets},
+		{400, false, true, true, ""}, // a server that is cut off: no network is that small
 	} {
 		_, authority := newKey(t)
 		private, ours := newKey(t)
 		port := sshServer(t, ofW3(t)(authority), ours.PublicKey())
 		d, err := NewDialer(settings(t, private, trust(authority), port))
 		must(t, err)
-		d.Full = c.full
+		d.Full, d.Small = c.full, c.small
 		networktest.DropLarger(t, c.largest, port)
 		ctx, cancel := context.WithTimeout(t.Context(), enough)
 		client, err := d.Dial(ctx, "W3", "127.0.0.1")
 		cancel()
-		if got := problem.Of(err); got != c.want || (err == nil) != (c.want == "") {
-			t.Errorf("at most %d bytes, full %t: %v (%q), want %q", c.largest, c.full, err, got, c.want)
+		if got := problem.Of(err); got != c.want || (err != nil) != c.fails {
+			t.Errorf("at most %d bytes, full %t, small %t: %v (%q), want %q", c.largest, c.full, c.small, err, got, c.want)
 		}
 		if client != nil {
 			client.Close()

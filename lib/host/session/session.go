@@ -135,7 +135,7 @@ func (d *Dialer) Dial(ctx context.Context, name, address string) (*ssh.Client, e
 		err = d.tryFull(ctx, client, greeted)
 	}
 	if err != nil {
-		if greeted.unheard() && ctx.Err() == nil {
+		if !d.Small && greeted.unheard() && ctx.Err() == nil { // else it sent no larger ones
 			err = fmt.Errorf("%w: %w", ErrSmallPackets, err)
 		}
 		conn.Close()
