@@ -120,7 +120,7 @@ func Compile(r record.Record, self string, answers map[string]Answer, now time.T
 	}
 	for _, a := range answers {
 		for peer, f := range a.Dial {
-			if muffling(f) {
+			if muffling(peer, f) {
 				report.muffled[peer] = true
 			}
 		}
