@@ -91,7 +91,7 @@ func (l *list) server(r record.Record, report Report, s Server, a Answer, now ti
 		f.Do = strings.ReplaceAll(f.Do, "{remedy}", its.Do)
 	case !s.Answers && report.muffled[s.Name]: // whoever sends it large packets says so
 	case !s.Answers:
-		own(known(s.ProblemID, SilentServer), "", grave, "%s does not answer: %s", s.Name, s.Problem)
+		own(known(s.ProblemID, SilentServer), s.part, grave, "%s does not answer: %s", s.Name, s.Problem)
 	case s.Generation < r.Generation:
 		own(OldGeneration, "", grave, "%s has generation %d, not %d", s.Name, s.Generation, r.Generation)
 	case !a.Details.Confirmed:
