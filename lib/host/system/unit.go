@@ -39,9 +39,13 @@ func (u Units) Restart(ctx context.Context, step, unit string) error {
 	return u.job(ctx, step, unit, u.bus.RestartUnitContext)
 }
 
-// Stop stops a unit and waits until it has ended.
+// Stop stops a unit and waits until it has ended. How it ended does not matter then: systemd would call one failed until the next boot that it had to kill.
 func (u Units) Stop(ctx context.Context, step, unit string) error {
-	return u.job(ctx, step, unit, u.bus.StopUnitContext)
+	if err := u.job(ctx, step, unit, u.bus.StopUnitContext); err != nil {
+		return err
+	}
+	_ = u.bus.ResetFailedUnitContext(ctx, unit) // it fails when systemd knows the unit no more, which is as good
+	return nil
 }
 
 // Enqueue asks for a start and does not wait: for work that takes longer than its caller may.
