@@ -17,6 +17,8 @@ const (
 	quietPatience = 6 * time.Second
 	// lately is for how long a unit that is being started counts as one that ends: systemd tries again within a second, and it may end each time.
 	lately = 10 * time.Second
+	// unseenPatience is for how long what was seen last is taken for what is.
+	unseenPatience = 10 * time.Second
 )
 
 // always are the units that run on each member whatever its role. This program is missed by others, and hafs-mirror's socket by hafs-mirror.
@@ -29,6 +31,7 @@ var sometimes = []string{"hafs-client.service", "hafs-replica@*.service"}
 
 // parts are the units of this server, as far as they are known.
 type parts struct {
+	seen  time.Time       // when they were looked at last, or should have been for the first time; zero: nobody looks
 	ran   map[string]bool // it was seen running, so that it is not just being started for the first time
 	away  map[string]away
 	quiet map[string]time.Duration // those that do not say that they work
@@ -49,7 +52,7 @@ func (p *parts) see(units []system.Unit, now time.Time) {
 	if p.ran == nil {
 		p.ran, p.away = map[string]bool{}, map[string]away{}
 	}
-	p.quiet = map[string]time.Duration{}
+	p.seen, p.quiet = now, map[string]time.Duration{}
 	found := map[string]system.Unit{}
 	for _, u := range units {
 		found[u.Name] = u
@@ -96,6 +99,10 @@ func (p *parts) miss(name, how string, ended, now time.Time) {
 // problems are those that have lasted. why is what hafs-watch says when it cannot watch.
 func (p *parts) problems(why problem.Problem, now time.Time) []problem.Problem {
 	var found []problem.Problem
+	if unseen := now.Sub(p.seen); !p.seen.IsZero() && unseen > unseenPatience {
+		text := fmt.Sprintf("systemd has not told for %s how units are", unseen.Round(time.Second))
+		return append(found, problem.Problem{ID: problem.Unseen, Text: text, Note: true})
+	}
 	_, watchAway := p.away[watchUnit]
 	if watchAway = watchAway || !p.ran[watchUnit]; watchAway && why.Text != "" {
 		why.Part = watchUnit

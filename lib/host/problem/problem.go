@@ -30,6 +30,7 @@ const (
 
 	PartDown   ID = "part-down"
 	PartSilent ID = "part-silent" // it runs, and does not say that it works
+	Unseen     ID = "unseen-parts"
 	NoWatches  ID = "exhausted-watches"
 	NoInotify  ID = "exhausted-inotify-instances"
 )
