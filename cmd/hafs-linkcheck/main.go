@@ -47,6 +47,7 @@ func (c *cli) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	dialer.Small = true
 	machine := system.Machine{}
 	looker := system.Looker{Machine: machine}
 	daemon := link.Daemon{Settings: settings, Version: command.Version, Dialer: dialer, Machine: machine, Log: c.Log(), Units: looker.States, Start: func(unit string) error {

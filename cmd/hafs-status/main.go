@@ -42,8 +42,11 @@ func (c *cli) Run(ctx context.Context) error {
 			return err
 		}
 		answers := status.Gather(ctx, settings, r)
-		if ctx.Err() != nil { // whoever was asked last had no time to answer
+		switch { // whoever was asked last had no time to answer
+		case ctx.Err() != nil && c.Watch:
 			return nil
+		case ctx.Err() != nil:
+			return errors.New("interrupted: the state cannot be told")
 		}
 		report := status.Compile(r, settings.Name, answers, time.Now())
 		if err := c.show(report); err != nil {

@@ -43,6 +43,12 @@ func (c *cli) Validate() error {
 
 // Run is the program.
 func (c *cli) Run(ctx context.Context) error {
+	err := c.run(ctx)
+	c.say(err)
+	return err
+}
+
+func (c *cli) run(ctx context.Context) error {
 	share, err := filepath.Abs(c.Share)
 	if err != nil {
 		return err
@@ -81,9 +87,7 @@ func (c *cli) Run(ctx context.Context) error {
 	if c.Raw {
 		w.Raw = func(event string) { fmt.Fprintln(os.Stderr, "raw", event) }
 	}
-	err = w.Run(ctx, report)
-	c.say(err)
-	return err
+	return w.Run(ctx, report)
 }
 
 // say leaves word of why this program ended; hafs-linkcheck finds it when the unit does not run.

@@ -28,3 +28,13 @@ func TestReport(t *testing.T) {
 		}
 	}
 }
+
+// What was said of an earlier try is not true any more when the share cannot even be opened.
+func TestReportWithoutAShare(t *testing.T) {
+	c := cli{Share: filepath.Join(t.TempDir(), "nfs"), Report: filepath.Join(t.TempDir(), "watch.json")}
+	c.say(problem.As(problem.NoWatches, errors.New("too few")))
+	err := c.Run(t.Context())
+	if text, failed := os.ReadFile(c.Report); err == nil || failed != nil || string(text) != "{}" {
+		t.Errorf("%v: %s, %v", err, text, failed)
+	}
+}

@@ -86,11 +86,11 @@ func descriptor(f *os.File) (fd int) {
 // await notes why the session ended.
 func (s *opened) await() {
 	defer close(s.ended)
-	complaint := make(chan string, 1)
+	complained := make(chan string, 1)
 	go func() {
 		text, _ := io.ReadAll(io.LimitReader(s.complain, maxComplaint))
 		_, _ = io.Copy(io.Discard, s.complain) // who complains must not wait
-		complaint <- oneLine(text)
+		complained <- oneLine(text)
 	}()
 	var r result
 	err := json.NewDecoder(s.conn).Decode(&r)
@@ -101,7 +101,7 @@ func (s *opened) await() {
 		s.err = io.EOF
 	default:
 		s.err = fmt.Errorf("%s: %s", s.host, r.Error)
-		if text := <-complaint; text != "" {
+		if text := <-complained; text != "" {
 			s.err = fmt.Errorf("%w: %s", s.err, text)
 		}
 	}

@@ -39,7 +39,15 @@ type pool struct {
 type connection struct {
 	address string
 	making  sync.Mutex
-	client  *ssh.Client
+	client  *live
+}
+
+// live is a connection that works, or did.
+type live struct {
+	*ssh.Client
+	ended chan struct{} // closed when it has
+	why   error         // then
+	full  chan struct{} // holds one while something large is under way
 }
 
 func newPool(d *session.Dialer, log zerolog.Logger) *pool {
@@ -58,33 +66,35 @@ func (p *pool) entry(s record.Server) *connection {
 }
 
 // get is a working connection to a server, made if there is none.
-func (p *pool) get(ctx context.Context, s record.Server) (*ssh.Client, error) {
+func (p *pool) get(ctx context.Context, s record.Server) (*live, error) {
 	c := p.entry(s)
 	c.making.Lock()
 	defer c.making.Unlock()
 	if c.client != nil {
 		return c.client, nil
 	}
-	client, err := p.dialer.Dial(ctx, s.Name, s.Address)
+	dialed, err := p.dialer.Dial(ctx, s.Name, s.Address)
 	p.note(ctx, s, err)
 	if err != nil {
 		return nil, err
 	}
-	c.client = client
+	made := &live{Client: dialed, ended: make(chan struct{}), full: make(chan struct{}, 1)}
+	c.client = made
 	go func() {
-		err := client.Wait()
-		p.log.Debug().Err(err).Str("peer", s.Name).Msg("data connection ended")
+		made.why = made.Wait()
+		close(made.ended)
+		p.log.Debug().Err(made.why).Str("peer", s.Name).Msg("data connection ended")
 		c.making.Lock()
-		if c.client == client {
+		if c.client == made {
 			c.client = nil
 		}
 		c.making.Unlock()
 	}()
-	return client, nil
+	return made, nil
 }
 
 // drop ends a connection that does not work, so that the next get makes a new one.
-func (p *pool) drop(s record.Server, broken *ssh.Client) {
+func (p *pool) drop(s record.Server, broken *live) {
 	c := p.entry(s)
 	c.making.Lock()
 	defer c.making.Unlock()
@@ -151,19 +161,31 @@ func (p *pool) note(ctx context.Context, s record.Server, err error) {
 }
 
 // use sends something large now and then, until the connection ends, and why, or is not kept any more.
-func use(ctx context.Context, client *ssh.Client) error {
-	ended := make(chan error, 1)
-	go func() { ended <- client.Wait() }()
+func use(ctx context.Context, c *live) error {
 	for {
 		select {
-		case err := <-ended:
-			return err
+		case <-c.ended:
+			return c.why
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-time.After(fullEvery):
-			_ = session.SendFull(client) // an error is the end
+			c.sendFull()
 		}
 	}
+}
+
+// sendFull does not wait for the answer, and does nothing while an earlier one is missing: a peer may hang, and the record ask for the connection again and
+// again.
+func (c *live) sendFull() {
+	select {
+	case c.full <- struct{}{}:
+	default:
+		return
+	}
+	go func() {
+		_ = session.SendFull(c.Client) // an error is the end
+		<-c.full
+	}()
 }
 
 // open is a new session with a server, no command started yet.

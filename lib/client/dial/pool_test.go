@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"hafs/lib/cluster/record"
 	"hafs/lib/host/problem"
+	"hafs/lib/host/session"
 	"hafs/lib/host/socket"
 	"hafs/lib/testkit/networktest"
 )
@@ -41,6 +43,63 @@ func TestADialThatIsGivenUpIsNoFailure(t *testing.T) {
 	if text, err := p.keeper.pool.failures.text(); err != nil || string(text) != "{}" {
 		t.Errorf("failures: %s, %v", text, err)
 	}
+}
+
+// What is found out of a connection that the record has just taken back is not said after that: it would stay.
+func TestAFailureOfAConnectionThatIsNotKept(t *testing.T) {
+	p, _ := world(t, nil)
+	pool := p.keeper.pool
+	keeping, stop := context.WithCancel(t.Context())
+	m2 := record.Server{Name: "M2", Address: "127.0.0.2"}
+	pool.keeps["M2 127.0.0.2"] = stop
+	pool.note(keeping, m2, session.ErrSmallPackets)
+	if failed := pool.failures.now["M2"]; failed.ProblemID != problem.SmallPackets {
+		t.Errorf("while it is kept: %+v", failed)
+	}
+	stop()
+	pool.failures.note("M2", nil) // by keep
+	pool.note(keeping, m2, session.ErrSmallPackets)
+	if text, err := pool.failures.text(); err != nil || string(text) != "{}" {
+		t.Errorf("afterwards: %s, %v", text, err)
+	}
+}
+
+// A peer whose kernel answers and whose sshd does not is asked once, however often the record takes its connection back and asks for it again.
+func TestAPeerThatHangs(t *testing.T) {
+	door, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer door.Close()
+	server := &ssh.ServerConfig{NoClientAuth: true}
+	server.AddHostKey(signer(t, ""))
+	go func() {
+		plain, err := door.Accept()
+		if err != nil {
+			return
+		}
+		if c, _, _, err := ssh.NewServerConn(plain, server); err == nil { // and answers no request
+			defer c.Close()
+			<-t.Context().Done()
+		}
+	}()
+	client, err := ssh.Dial("tcp", door.Addr().String(), &ssh.ClientConfig{HostKeyCallback: ssh.InsecureIgnoreHostKey()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &live{Client: client, ended: make(chan struct{}), full: make(chan struct{}, 1)}
+	before := runtime.NumGoroutine()
+	for range 9 {
+		c.sendFull()
+		keeping, stop := context.WithCancel(t.Context())
+		stop()
+		_ = use(keeping, c)
+	}
+	if more := runtime.NumGoroutine() - before; more > 1 {
+		t.Errorf("%d goroutines wait for it", more)
+	}
+	client.Close()
+	c.full <- struct{}{} // the end of the connection is the end of what was under way
 }
 
 // Only what failed twice in the same way is known to: a server that is cut off looks once as if large packets alone were lost.

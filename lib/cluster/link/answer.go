@@ -83,7 +83,7 @@ func (d *Daemon) relay(ctx context.Context, q Request) Reply {
 		err = fmt.Errorf("no answer in %s", AskPatience)
 	}
 	if err != nil && r.Error == "" {
-		r.Error, r.ProblemID = err.Error(), problem.Of(err)
+		r.Error, r.ProblemID, r.ProblemPart = err.Error(), problem.Of(err), problem.PartOf(err)
 	}
 	return r
 }

@@ -90,7 +90,7 @@ func (c *caller) call(ctx context.Context, q Request) (Reply, error) {
 			return Reply{}, c.broken()
 		}
 		if r.Error != "" {
-			return r, problem.As(r.ProblemID, errors.New(r.Error))
+			return r, problem.On(r.ProblemPart, r.ProblemID, errors.New(r.Error))
 		}
 		return r, nil
 	case <-ctx.Done():

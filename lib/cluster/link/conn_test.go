@@ -15,7 +15,9 @@ import (
 func TestAnErrorKeepsItsID(t *testing.T) {
 	ours, theirs := net.Pipe()
 	go func() {
-		_ = serve(theirs, func(q Request) Reply { return Reply{Error: "M2 refuses our key", ProblemID: problem.ID(q.To)} })
+		_ = serve(theirs, func(q Request) Reply {
+			return Reply{Error: "M2 refuses our key", ProblemID: problem.ID(q.To), ProblemPart: "/nfs"}
+		})
 	}()
 	c := newCaller(ours)
 	defer c.fail(errors.New("done"))
@@ -23,6 +25,28 @@ func TestAnErrorKeepsItsID(t *testing.T) {
 		_, err := c.call(context.Background(), Request{To: string(id)})
 		if err == nil || err.Error() != "M2 refuses our key" || problem.Of(err) != id {
 			t.Errorf("%v with id %q, not %q", err, problem.Of(err), id)
+		}
+		if part := problem.PartOf(err); (part == "/nfs") != (id != "") {
+			t.Errorf("%v is of part %q", err, part)
+		}
+	}
+}
+
+// Why a server is lost has its id, and the part, from where the words are: its last answer counts when no attempt has failed since.
+func TestWhyAServerIsLost(t *testing.T) {
+	said := Facts{Problem: "write to /nfs: input/output error", ProblemID: problem.Failing, ProblemPart: "/nfs"}
+	for _, c := range []struct {
+		peer Peer
+		want problem.Problem
+	}{
+		{Peer{Facts: said}, problem.Problem{ID: problem.Failing, Part: "/nfs", Text: "M2 is lost: write to /nfs: input/output error"}},
+		{Peer{Facts: said, Error: "M2 refuses our key", ProblemID: problem.RefusedKey}, problem.Problem{ID: problem.RefusedKey, Text: "M2 is lost: M2 refuses our key"}},
+		{Peer{Facts: said, Error: "no route to host"}, problem.Problem{Text: "M2 is lost: no route to host"}},
+		{Peer{}, problem.Problem{Text: "M2 is lost: no answer"}},
+	} {
+		err := c.peer.loss("M2")
+		if got := (problem.Problem{ID: problem.Of(err), Part: problem.PartOf(err), Text: err.Error()}); got != c.want {
+			t.Errorf("%+v, want %+v", got, c.want)
 		}
 	}
 }

@@ -120,12 +120,15 @@ func isOneOf(err error, numbers ...syscall.Errno) bool {
 func (c *canary) state() (healthy bool, p problem.Problem) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if age := time.Since(c.worked); age > canaryPatience && !c.failed {
-		id := c.problem.ID
-		if id == "" {
-			id = problem.Frozen
-		}
-		return false, problem.Problem{ID: id, Part: c.directory, Text: fmt.Sprintf("no write to %s has succeeded for %s", c.directory, age.Round(time.Second))}
+	age := time.Since(c.worked)
+	p = problem.Problem{ID: problem.Frozen, Part: c.directory, Text: fmt.Sprintf("no write to %s has succeeded for %s", c.directory, age.Round(time.Second))}
+	stuck := !c.began.IsZero() && time.Since(c.began) > canaryPatience/2 // whatever it answered before
+	switch {
+	case age > canaryPatience && (stuck || c.problem.Text == ""):
+		return false, p
+	case age > canaryPatience && !c.failed:
+		p.ID, p.Text = c.problem.ID, fmt.Sprintf("%s; no write has succeeded for %s", c.problem.Text, age.Round(time.Second))
+		return false, p
 	}
 	return !c.failed, c.problem
 }

@@ -84,6 +84,29 @@ func TestADiskThatDoesNotAnswer(t *testing.T) {
 	})
 }
 
+// What a file system answered last says nothing of one that does not answer any more.
+func TestADiskThatAnswersNoMore(t *testing.T) {
+	for _, last := range []error{nil, syscall.ENOSPC, syscall.ENOENT, syscall.EACCES, syscall.EIO} {
+		synctest.Test(t, func(t *testing.T) {
+			share := &canary{directory: "share", grave: disk.Grave, worked: time.Now()}
+			share.begin()
+			share.hear(last)
+			time.Sleep(canaryInterval)
+			share.begin()
+			time.Sleep(canaryPatience)
+			want := problem.Problem{ID: problem.Frozen, Part: "share", Text: "no write to share has succeeded for 9s"}
+			if healthy, p := share.state(); healthy || p != want {
+				t.Errorf("after %v: healthy %v, problem %v", last, healthy, p)
+			}
+			share.hear(syscall.EACCES)
+			want = problem.Problem{ID: problem.Refusing, Part: "share", Text: "write to share: permission denied; no write has succeeded for 9s"}
+			if healthy, p := share.state(); healthy || p != want {
+				t.Errorf("after %v and a refusal: healthy %v, problem %v", last, healthy, p)
+			}
+		})
+	}
+}
+
 // A write that takes long is worth a note while it takes, and a moment longer; what has failed altogether is no matter of slowness.
 func TestASlowDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

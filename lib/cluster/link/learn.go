@@ -1,7 +1,6 @@
 package link
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +8,6 @@ import (
 	"time"
 
 	"hafs/lib/cluster/record"
-	"hafs/lib/host/problem"
 )
 
 // AskPatience bounds how long a server may take to answer a question.
@@ -124,7 +122,7 @@ func (d *Daemon) ask(ctx context.Context, to string, q Request) (Reply, error) {
 				return r, err
 			}
 		} else if v := running.snapshot(); v.Verdict == Lost {
-			return Reply{}, problem.As(v.ProblemID, fmt.Errorf("%s is lost: %s", to, cmp.Or(v.Error, v.Facts.Problem, "no answer")))
+			return Reply{}, v.loss(to)
 		}
 	}
 	stream, err := d.streamTo(s)(ctx)

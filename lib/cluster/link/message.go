@@ -5,6 +5,8 @@
 package link
 
 import (
+	"cmp"
+	"fmt"
 	"time"
 
 	"hafs/lib/cluster/agree"
@@ -47,13 +49,14 @@ type Request struct {
 type Reply struct {
 	ID    uint64 `json:"id"`
 	Error string `json:"error,omitempty"`
-	// ProblemID is the error's; empty: it has none, or the answer is of an older release.
-	ProblemID problem.ID      `json:"problem_id,omitempty"`
-	Facts     *Facts          `json:"facts,omitempty"`
-	Record    *record.Record  `json:"record,omitempty"`
-	Answer    *agree.Answer   `json:"answer,omitempty"`
-	View      map[string]Peer `json:"view,omitempty"`
-	Details   *Details        `json:"details,omitempty"`
+	// ProblemID and ProblemPart are the error's; empty: it has none, or the answer is of an older release.
+	ProblemID   problem.ID      `json:"problem_id,omitempty"`
+	ProblemPart string          `json:"problem_part,omitempty"`
+	Facts       *Facts          `json:"facts,omitempty"`
+	Record      *record.Record  `json:"record,omitempty"`
+	Answer      *agree.Answer   `json:"answer,omitempty"`
+	View        map[string]Peer `json:"view,omitempty"`
+	Details     *Details        `json:"details,omitempty"`
 	// Position of the copy; none when it is not fed by a stream, or was not yet.
 	Position *repair.Position `json:"position,omitempty"`
 }
@@ -91,4 +94,13 @@ type Peer struct {
 	Error   string        `json:"last_error,omitempty"` // of the last attempt to reach it
 	// ProblemID is the error's.
 	ProblemID problem.ID `json:"problem_id,omitempty"`
+}
+
+// loss says why a peer is lost: by the last attempt to reach it, or by what it said when that worked.
+func (p Peer) loss(name string) error {
+	if p.Error != "" {
+		return problem.As(p.ProblemID, fmt.Errorf("%s is lost: %s", name, p.Error))
+	}
+	f := p.Facts
+	return problem.On(f.ProblemPart, f.ProblemID, fmt.Errorf("%s is lost: %s", name, cmp.Or(f.Problem, "no answer")))
 }

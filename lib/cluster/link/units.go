@@ -16,6 +16,9 @@ const partsEvery = 2 * time.Second
 
 // followParts looks whether what should run on this server does.
 func (d *Daemon) followParts(ctx context.Context) {
+	d.mu.Lock()
+	d.parts.seen = time.Now()
+	d.mu.Unlock()
 	for ctx.Err() == nil {
 		units, err := d.lookAtParts(ctx)
 		if err != nil {

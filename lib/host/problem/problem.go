@@ -30,6 +30,7 @@ const (
 
 	PartDown   ID = "part-down"
 	PartSilent ID = "part-silent" // it runs, and does not say that it works
+	Unseen     ID = "unseen-parts"
 	NoWatches  ID = "exhausted-watches"
 	NoInotify  ID = "exhausted-inotify-instances"
 )
@@ -44,19 +45,23 @@ type Problem struct {
 
 // Error is an error with an id.
 type Error struct {
-	ID  ID
-	Err error
+	ID   ID
+	Part string // of the server: a unit or a directory; empty: none is meant
+	Err  error
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
 func (e *Error) Unwrap() error { return e.Err }
 
 // As gives an error its id. Without an id, or an error, it changes nothing.
-func As(id ID, err error) error {
+func As(id ID, err error) error { return On("", id, err) }
+
+// On is As with the part that has the problem.
+func On(part string, id ID, err error) error {
 	if id == "" || err == nil {
 		return err
 	}
-	return &Error{ID: id, Err: err}
+	return &Error{ID: id, Part: part, Err: err}
 }
 
 // Of is the id of an error, or of the first among those that are joined; empty: it has none.
@@ -64,6 +69,15 @@ func Of(err error) ID {
 	var e *Error
 	if errors.As(err, &e) {
 		return e.ID
+	}
+	return ""
+}
+
+// PartOf is the part that has the problem which Of names; empty: none is meant.
+func PartOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Part
 	}
 	return ""
 }

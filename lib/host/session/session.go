@@ -18,6 +18,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -38,6 +39,9 @@ type Dialer struct {
 	// Full has Dial try whether packets of full size get through before it gives a connection away: for data. A network that lets only small ones through
 	// would look well until something large is sent.
 	Full bool
+	// Small has connections on which neither side sends larger packets than any network takes: for links. A long answer that does not get through would hold
+	// up the heartbeats behind it.
+	Small bool
 
 	client ssh.ClientConfig
 	port   int
@@ -115,6 +119,9 @@ func (d *Dialer) Dial(ctx context.Context, name, address string) (*ssh.Client, e
 		Timeout:         d.Patience,
 		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: time.Second, Interval: time.Second, Count: 3},
 	}
+	if d.Small {
+		dialer.Control = limitSegments
+	}
 	conn, err := dialer.DialContext(ctx, "tcp", endpoint)
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w", name, err)
@@ -128,7 +135,7 @@ func (d *Dialer) Dial(ctx context.Context, name, address string) (*ssh.Client, e
 		err = d.tryFull(ctx, client, greeted)
 	}
 	if err != nil {
-		if greeted.unheard() && ctx.Err() == nil {
+		if !d.Small && greeted.unheard() && ctx.Err() == nil { // else it sent no larger ones
 			err = fmt.Errorf("%w: %w", ErrSmallPackets, err)
 		}
 		conn.Close()
@@ -167,6 +174,16 @@ func (d *Dialer) handshake(ctx context.Context, conn *greetedConn, name string) 
 		return nil, err
 	}
 	return ssh.NewClient(c, channels, requests), nil
+}
+
+// smallSegment is what a packet carries that no network is too small for (RFC 1122).
+const smallSegment = 536
+
+// limitSegments has the kernel send no larger packets, and tell the peer's not to either, which it does when it connects.
+func limitSegments(_, _ string, raw syscall.RawConn) error {
+	return raw.Control(func(fd uintptr) {
+		_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_MAXSEG, smallSegment)
+	})
 }
 
 // limitSilence makes the kernel end a connection whose peer stopped acknowledging; without it a dead peer holds a session for

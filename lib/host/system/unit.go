@@ -15,19 +15,32 @@ import (
 type Units struct {
 	machine Machine
 	bus     *dbus.Conn
+	end     context.CancelFunc
 }
 
-// Units connects to systemd; Close ends the connection.
+// busPatience is how long systemd may take to agree to a connection. Nothing else bounds that: the context is the connection's.
+const busPatience = 5 * time.Second
+
+// Units connects to systemd; Close ends the connection, and so does the end of the context.
 func (m Machine) Units(ctx context.Context) (Units, error) {
-	bus, err := dbus.NewSystemdConnectionContext(ctx)
-	if err != nil {
+	lasting, end := context.WithCancel(ctx)
+	patience := time.AfterFunc(busPatience, end)
+	bus, err := dbus.NewSystemdConnectionContext(lasting)
+	if patience.Stop(); err != nil {
+		if lasting.Err() != nil && ctx.Err() == nil {
+			err = fmt.Errorf("no answer in %s", busPatience)
+		}
+		end()
 		return Units{}, fmt.Errorf("connect to systemd: %w", err)
 	}
-	return Units{machine: m, bus: bus}, nil
+	return Units{machine: m, bus: bus, end: end}, nil
 }
 
 // Close ends the connection.
-func (u Units) Close() { u.bus.Close() }
+func (u Units) Close() {
+	u.bus.Close()
+	u.end()
+}
 
 // Start starts a unit and waits for it. One that runs already is left as it is.
 func (u Units) Start(ctx context.Context, step, unit string) error {
@@ -39,9 +52,13 @@ func (u Units) Restart(ctx context.Context, step, unit string) error {
 	return u.job(ctx, step, unit, u.bus.RestartUnitContext)
 }
 
-// Stop stops a unit and waits until it has ended.
+// Stop stops a unit and waits until it has ended. How it ended does not matter then: systemd would call one failed until the next boot that it had to kill.
 func (u Units) Stop(ctx context.Context, step, unit string) error {
-	return u.job(ctx, step, unit, u.bus.StopUnitContext)
+	if err := u.job(ctx, step, unit, u.bus.StopUnitContext); err != nil {
+		return err
+	}
+	_ = u.bus.ResetFailedUnitContext(ctx, unit) // it fails when systemd knows the unit no more, which is as good
+	return nil
 }
 
 // Enqueue asks for a start and does not wait: for work that takes longer than its caller may.

@@ -91,7 +91,7 @@ func (l *list) server(r record.Record, report Report, s Server, a Answer, now ti
 		f.Do = strings.ReplaceAll(f.Do, "{remedy}", its.Do)
 	case !s.Answers && report.muffled[s.Name]: // whoever sends it large packets says so
 	case !s.Answers:
-		own(known(s.ProblemID, SilentServer), "", grave, "%s does not answer: %s", s.Name, s.Problem)
+		own(known(s.ProblemID, SilentServer), s.part, grave, "%s does not answer: %s", s.Name, s.Problem)
 	case s.Generation < r.Generation:
 		own(OldGeneration, "", grave, "%s has generation %d, not %d", s.Name, s.Generation, r.Generation)
 	case !a.Details.Confirmed:
@@ -110,21 +110,28 @@ func (l *list) server(r record.Record, report Report, s Server, a Answer, now ti
 	}
 }
 
-// muffling says that what is sent to a server in small packets only arrives. One that is being cut off looks so once.
-func muffling(f dial.Failure) bool { return f.ProblemID == problem.SmallPackets && f.Again }
+// muffling says that nothing but small packets gets to a server. One that is being cut off looks so once.
+func muffling(peer string, f dial.Failure) bool {
+	return peer != dial.FileServer && f.ProblemID == problem.SmallPackets && f.Again
+}
 
 // connections says which other servers a server does not reach for data, and whether its programs reach the share.
 func (l *list) connections(r record.Record, report Report, server string, failures map[string]dial.Failure, now time.Time) {
+	member := r.Role(server) != record.RoleFailed // else nothing is at risk
 	for _, peer := range slices.Sorted(maps.Keys(failures)) {
 		f := failures[peer]
-		lasting := now.Sub(f.Since) > connectPatience || muffling(f)
+		lasting := now.Sub(f.Since) > connectPatience || muffling(peer, f)
 		_, unreached := failures[r.FS.Name] // which says more than that the share is not
 		switch {
-		case !lasting || peer == dial.FileServer && (unreached || !report.Leased || r.Role(server) == record.RoleFailed):
+		case !lasting || peer == dial.FileServer && (unreached || !report.Leased || !member):
 		case peer == dial.FileServer:
 			l.add(UnopenedSession, grave, server, r.FS.Name, "programs on %s wait: no session of the share at %s: %s", server, r.FS.Name, f.Error)
 		case (answered(report, peer) || report.muffled[peer]) && r.Role(peer) != record.RoleFailed:
-			l.add(known(f.ProblemID, MissingConnection), grave, server, peer, "%s gets no data connection to %s: %s", server, peer, f.Error)
+			id := known(f.ProblemID, MissingConnection)
+			if id == problem.SmallPackets && !muffling(peer, f) {
+				id = MissingConnection
+			}
+			l.add(id, member, server, peer, "%s gets no data connection to %s: %s", server, peer, f.Error)
 		}
 	}
 }

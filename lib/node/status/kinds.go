@@ -72,6 +72,7 @@ var remedies = map[problem.ID]string{
 
 	problem.PartDown:   "systemctl status {part} on {server}",
 	problem.PartSilent: "systemd ends and starts it after its watchdog's time; at once: systemctl kill --signal=KILL {part} on {server}",
+	problem.Unseen:     "see whether systemctl works on {server}",
 	problem.NoWatches:  "raise fs.inotify.max_user_watches on {server} with sysctl, and where it stays",
 	problem.NoInotify:  "raise fs.inotify.max_user_instances on {server} with sysctl, and where it stays",
 	ReportedProblem:    "journalctl -u 'hafs*' on {server}",

@@ -103,7 +103,7 @@ func Compile(r record.Record, self string, answers map[string]Answer, now time.T
 		a := answers[s.Name]
 		row := Server{Name: s.Name, Address: s.Address, Role: string(r.Role(s.Name)), Pair: r.PairOf(s.Name) + 1, Answers: a.Err == nil}
 		if a.Err != nil {
-			row.Problem, row.ProblemID = a.Err.Error(), problem.Of(a.Err)
+			row.Problem, row.ProblemID, row.part = a.Err.Error(), problem.Of(a.Err), problem.PartOf(a.Err)
 		} else {
 			row.RTTms = float64(a.RTT.Microseconds()) / 1000
 			row.Generation, row.Since, row.FreeBytes = a.Details.Facts.Generation, a.Role.Since, a.Details.FreeBytes
@@ -121,7 +121,7 @@ func Compile(r record.Record, self string, answers map[string]Answer, now time.T
 	}
 	for _, a := range answers {
 		for peer, f := range a.Dial {
-			if muffling(f) {
+			if muffling(peer, f) {
 				report.muffled[peer] = true
 			}
 		}

@@ -53,6 +53,10 @@ func (w world) happen(event, name, text string) error {
 	case "silent": // with an id, or -, and why
 		id, text := cutID(text)
 		a = Answer{Err: problem.As(id, errors.New(text))}
+	case "lost": // id, part, and what it said last
+		id, text := cutID(text)
+		part, text, _ := strings.Cut(text, " ")
+		a = Answer{Err: problem.On(part, id, errors.New(text))}
 	case "deaf": // the daemon of the server that looks
 		for name := range w.answers {
 			w.answers[name] = Answer{Err: fmt.Errorf("%w: dial unix", link.ErrNotRunning)}
