@@ -79,6 +79,7 @@ func (s *Stream) blame(sent sending, r stream.Result) (map[string]failure, error
 		unknown = errNoRoom
 	}
 	var odd error
+	var untried []string // what there may be room for, without that which took it
 	for number, step := range sent.steps {
 		if !r.Failed[number] {
 			continue
@@ -97,6 +98,8 @@ func (s *Stream) blame(sent sending, r stream.Result) (map[string]failure, error
 		switch {
 		case finishes && lacked != nil:
 			failed[step.Path] = *lacked
+		case r.Full && causes[number] == nil && s.roomAgain:
+			untried = append(untried, step.Path)
 		case stale(err) && s.lacks.below(step.Path, failed):
 		case stale(err) && !s.lacks.doubt(step.Path, time.Now()):
 			odd = fmt.Errorf("%w: the replica is not as it was thought to be: %w", ErrVanished, err)
@@ -114,7 +117,14 @@ func (s *Stream) blame(sent sending, r stream.Result) (map[string]failure, error
 		}
 	}
 	for _, path := range sent.roomless {
+		if s.roomAgain {
+			untried = append(untried, path)
+			continue
+		}
 		failed[path] = failure{OfReplica, errNoRoom, false}
+	}
+	if odd == nil && len(untried) > 0 {
+		odd = vanishedName{untried, true}
 	}
 	return failed, odd
 }

@@ -314,7 +314,7 @@ func TestAFileOfAReplicaThatCannotBeReadIsWrittenAnew(t *testing.T) {
 	w.run()
 	ballast := filepath.Join(w.copy("B"), change.TemporaryPrefix+"ballast") // so that the file is at the disk's end, and there is room before it
 	tool(t, "fallocate", "-l", "54M", ballast)
-	w.sh("mkdir d; head -c 3000000 /dev/urandom > d/bad")
+	w.sh("head -c 3000000 /dev/urandom > ../bad; mkdir d; mv ../bad d") // all of it at once: there is no room for a part of it too
 	w.settle()
 	_ = exec.Command("dd", "if=/dev/zero", "of="+filepath.Join(w.copy("B"), change.TemporaryPrefix+"behind"), "bs=64k", "status=none").Run() // until it is full
 	must(t, os.Remove(ballast))

@@ -266,6 +266,27 @@ func TestReplicasWithoutRoomRefuseWhatTheyCannotTake(t *testing.T) {
 	w.settle()
 }
 
+// What comes in one batch with a file for which there is no room is tried without that.
+func TestOneFileWithoutRoomTakesNoRoomFromOthers(t *testing.T) {
+	w := newWorld(t, "stream")
+	must(t, unix.Mount("t", w.replica, "tmpfs", 0, "size=1m"))
+	t.Cleanup(func() { _ = unix.Unmount(w.replica, unix.MNT_DETACH) })
+	must(t, os.WriteFile(filepath.Join(w.replica, change.Marker), []byte(testMarker), 0o644))
+	s := w.transport().(*Stream)
+	defer s.Close()
+	s.lacks = newLacks()
+	must(t, s.Apply(t.Context(), everything))
+	w.sh("head -c 3000000 /dev/urandom > large; for i in $(seq 100); do echo $i > small$i; done")
+	looks := []change.Change{{Kind: change.Look, Path: "large"}}
+	for i := range 100 {
+		looks = append(looks, change.Change{Kind: change.Look, Path: fmt.Sprint("small", i+1), Waited: true})
+	}
+	must(t, s.Apply(t.Context(), looks))
+	if found := s.lacks.list(); len(found) != 1 || found[0].Path != "large" || found[0].Errno != syscall.ENOSPC {
+		t.Errorf("%+v", found)
+	}
+}
+
 // What cannot be made on the replica keeps what is below it from being made, and all of it comes when it can be.
 func TestADirectoryThatCannotBeMadeIsNamedOnce(t *testing.T) {
 	bothWays(t, "directory", unmadeDirectory)

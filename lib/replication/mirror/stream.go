@@ -42,6 +42,7 @@ type Stream struct {
 	marker    []byte // told in the greeting
 	through   bool   // too
 	compared  bool   // the replica is like the share but for what is told in this session
+	roomAgain bool   // what was not tried in a batch for which there was no room is to be tried once more, without what took the room
 	unsettled bool   // somebody may wait for what came with an older session
 	journal   *journal
 	position  *change.Position
@@ -134,10 +135,15 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 				s.lacks.positioned(true)
 			}
 		}
+		s.roomAgain = rounds == 0
 		_, err := s.make(ctx, g, waited, position)
+		s.roomAgain = false
 		if again := (vanishedName{}); errors.As(err, &again) && rounds < maxRounds {
 			rounds++
 			changes = again.looks()
+			if again.full { // something is lacked
+				position = nil
+			}
 			continue
 		}
 		switch {
@@ -158,8 +164,11 @@ func (s *Stream) lacking() *lacks { return s.lacks }
 // maxRounds is how often a batch is completed because a file lost, between look and copy, the name that others waited for.
 const maxRounds = 5
 
-// vanishedName is a file of several names that lost the one it was to be read by; the others still wait.
-type vanishedName struct{ others []string }
+// vanishedName is a file of several names that lost the one it was to be read by; the others still wait. Or they are what was not tried for want of room (full).
+type vanishedName struct {
+	others []string
+	full   bool
+}
 
 func (v vanishedName) Error() string { return ErrVanished.Error() }
 func (v vanishedName) Unwrap() error { return ErrVanished }
@@ -284,7 +293,7 @@ func (s *Stream) send(steps []Step, durable []string, position *change.Position)
 		err = sent.err(result)
 	}
 	if err == nil && len(sent.waiting) > 0 {
-		err = vanishedName{sent.waiting}
+		err = vanishedName{others: sent.waiting}
 	}
 	switch {
 	case err == nil && position != nil && result.Count == 0:
