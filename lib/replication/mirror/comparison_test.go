@@ -32,7 +32,6 @@ func compare(t *testing.T, s *Stream, sums bool) (*Comparison, int) {
 
 // However it is cut into parts, a comparison makes the replica identical (I4).
 func TestComparisonInParts(t *testing.T) {
-	t.Parallel()
 	for _, limits := range []Parts{{Entries: 1, Writes: 1, Bytes: 1}, {Entries: 2, Writes: 9, Bytes: 1 << 20}, {Entries: 7, Writes: 2, Bytes: 50}, defaultParts} {
 		t.Run(fmt.Sprint(limits), func(t *testing.T) {
 			w := newWorld(t, "stream")
@@ -211,7 +210,6 @@ func TestContentsAreCompared(t *testing.T) {
 
 // A share that is wiped does not take its replicas with it until somebody says so (I5).
 func TestManyDeletesAreHeldBack(t *testing.T) {
-	t.Parallel()
 	for name, wiped := range map[string][]change.Change{
 		"seen by the watch":   {{Kind: change.Look, Path: "d"}},
 		"found by comparison": everything,
@@ -247,7 +245,6 @@ func TestManyDeletesAreHeldBack(t *testing.T) {
 
 // Files that are back in the share are not held back any more.
 func TestHeldBackAndRestored(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, "stream")
 	s := w.transport().(*Stream)
 	defer s.Close()

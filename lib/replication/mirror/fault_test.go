@@ -39,7 +39,6 @@ touch -d 2002-02-02 d`
 
 // Wherever writing stops, by an error or for good, what is on the replica is whole, and the next comparison completes it (I7).
 func TestWritingStopsAnywhere(t *testing.T) {
-	t.Parallel()
 	for _, forGood := range []bool{false, true} {
 		for _, step := range writingSteps {
 			t.Run(fmt.Sprintf("%s_forgood=%v", strings.ReplaceAll(step, " ", "_"), forGood), func(t *testing.T) {

@@ -162,14 +162,15 @@ func TestSpecialFilesAreNamed(t *testing.T) {
 
 // A file that grows without end holds up nothing, and what is copied of it is whole.
 func TestFileThatGrowsWithoutEnd(t *testing.T) {
-	t.Parallel()
 	worlds(t, func(t *testing.T, w *world) {
 		f, err := os.Create(w.path("growing"))
 		must(t, err)
 		defer f.Close()
+		block := bytes.Repeat([]byte("line\n"), 10_000)
+		_, err = f.Write(block)
+		must(t, err)
 		stop, ended := make(chan struct{}), make(chan error)
 		go func() {
-			block := bytes.Repeat([]byte("line\n"), 10_000)
 			for {
 				select {
 				case <-stop:

@@ -215,7 +215,6 @@ func (w *world) sendLarge(s *Stream, path string, block, lap func()) {
 
 // The same with anything at any moment. A replica without room takes it the next time.
 func TestAnyHistoryOfALargeFile(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, "stream")
 	w.quiet = true
 	full := false

@@ -15,7 +15,6 @@ import (
 // Whatever is done to a share, in whatever order and speed: the replica ends up identical, and the moves, links and replacements that are
 // recognised never make it anything else (I4). A failing seed is printed and can be run alone by its name.
 func TestAnyHistoryOfAShare(t *testing.T) {
-	t.Parallel()
 	rounds := map[string]int{"directory": 12, "sshfs": 4, "rsync": 3, "stream": 12}
 	if testing.Short() {
 		rounds = map[string]int{"directory": 2, "sshfs": 1, "rsync": 1, "stream": 2}

@@ -56,7 +56,6 @@ func (w *world) situation(name, script string) {
 }
 
 func TestTenThousandFilesAtOnce(t *testing.T) {
-	t.Parallel()
 	if testing.Short() {
 		t.Skip("takes long")
 	}

@@ -46,7 +46,6 @@ func (c *cutting) Write(b []byte) (int, error) {
 
 // Wherever the stream is cut, every file is whole, and the next session completes the replica (I7).
 func TestStreamIsCutAnywhere(t *testing.T) {
-	t.Parallel()
 	w := newWorld(t, "stream")
 	w.sh(stateBefore + "; head -c 700000 /dev/urandom > large")
 	receiver := &stream.Receiver{Path: w.replica, Cluster: "test", Log: w.log()}
