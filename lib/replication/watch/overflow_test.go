@@ -206,7 +206,15 @@ func TestWalkThatFails(t *testing.T) {
 			return k, err
 		}
 	})
-	w.barrier()
+	eventually(t, func() error { // that of the beginning; nothing was lost until now, as nothing has happened
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if len(w.reported) == 0 {
+			return errors.New("nothing is reported")
+		}
+		w.reported = nil
+		return nil
+	})
 	w.sh("touch x")
 	eventually(t, func() error {
 		if w.watcher.Counts().Overflows == 0 {
