@@ -41,7 +41,9 @@ const (
 )
 
 const (
-	watchMask = unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_MODIFY | unix.IN_ATTRIB | unix.IN_ONLYDIR
+	// watchMask adds to what is watched for: a mask that replaces the one before is 0 for a moment in the kernel, and what happens in that moment makes no event.
+	// A directory is watched again whenever something in it is looked at.
+	watchMask = unix.IN_MASK_ADD | unix.IN_CREATE | unix.IN_DELETE | unix.IN_MOVED_FROM | unix.IN_MOVED_TO | unix.IN_MODIFY | unix.IN_ATTRIB | unix.IN_ONLYDIR
 	topMask   = watchMask | unix.IN_DELETE_SELF | unix.IN_MOVE_SELF
 )
 

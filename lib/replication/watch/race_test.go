@@ -293,3 +293,56 @@ func TestCloseEndsTheReader(t *testing.T) {
 		}
 	}
 }
+
+// A directory that is watched again while something happens in it tells of all that happens.
+func TestWatchedAgainMeanwhile(t *testing.T) {
+	k, err := openInotify(waitingBytes)
+	must(t, err)
+	defer k.Close()
+	share := t.TempDir()
+	dir, err := os.Open(share)
+	must(t, err)
+	defer dir.Close()
+	_, err = k.Watch(int(dir.Fd()), true)
+	must(t, err)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error)
+	go func() {
+		for ctx.Err() == nil {
+			if _, err := k.Watch(int(dir.Fd()), true); err != nil {
+				ended <- err
+				return
+			}
+		}
+		ended <- nil
+	}()
+	const made = 10_000
+	name, told := filepath.Join(share, "d"), 0
+	count := func() error {
+		batch, err := k.Take()
+		must(t, err)
+		for raw := batch.Raw; len(raw) > 0; {
+			var e event
+			e, raw, err = cut(raw)
+			must(t, err)
+			if e.overflow() {
+				t.Fatal("the queue overflowed: this test proves nothing")
+			}
+			if e.has(unix.IN_CREATE) {
+				told++
+			}
+		}
+		if told < made {
+			return fmt.Errorf("told of %d, made %d", told, made)
+		}
+		return nil
+	}
+	for range made {
+		must(t, os.Mkdir(name, 0o755))
+		must(t, os.Remove(name))
+		_ = count()
+	}
+	stop()
+	must(t, <-ended)
+	eventually(t, count)
+}
