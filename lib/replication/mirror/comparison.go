@@ -137,6 +137,9 @@ func (g *far) part(ctx context.Context, c *Comparison) (last bool, err error) {
 		return false, err
 	}
 	pairUp(slices.Values(ours), slices.Values(theirs), func(o listed, f stream.Found) {
+		if o.entry == nil && g.came(o.path) {
+			return
+		}
 		if o.entry != nil {
 			g.journal.visit(o.path, o.entry.Kind)
 		}
@@ -160,6 +163,16 @@ func (g *far) part(ctx context.Context, c *Comparison) (last bool, err error) {
 	}
 	c.after = end
 	return end == "", nil
+}
+
+// came says whether the share has something, or may have, at a path that is not in its listing: it came to a large directory since the names in that were read. Of
+// what comes the watch tells.
+func (g *far) came(path string) bool {
+	e, err := g.share.Lstat(path)
+	if err != nil {
+		g.unreadable(path, err)
+	}
+	return e != nil || err != nil
 }
 
 // list is what both sides have next in what is compared, up to a path and not more than a part may have; empty: it is all that is left.

@@ -56,6 +56,32 @@ func TestComparisonInParts(t *testing.T) {
 	}
 }
 
+// What comes to a large directory whose names were read before is not taken for something that the share does not have.
+func TestWhatComesWhileALargeDirectoryIsCompared(t *testing.T) {
+	w := newWorld(t, "stream")
+	w.parts = Parts{Entries: 1200, Writes: 500, Bytes: 32 << 20}
+	s := w.transport().(*Stream)
+	defer s.Close()
+	w.sh("mkdir -p big other; touch big/{1000..2999} other/x")
+	for _, state := range []string{"is filled", "is whole"} {
+		c := NewComparison(false)
+		must(t, s.Part(t.Context(), c))
+		if !change.Within(c.after, "big") {
+			t.Fatalf("the replica %s: the first part came to %q: this test proves nothing", state, c.after)
+		}
+		w.sh("mkdir big/zdir; echo x | tee big/zdir/file > big/zzz")
+		came := []change.Change{{Kind: change.Look, Path: "big/zzz"}, {Kind: change.Rescan, Path: "big/zdir"}}
+		must(t, s.Apply(t.Context(), append(came, change.Change{Kind: change.Rescan, Path: "other"}))) // the receiver reads names anew for that
+		w.sameContent("big/zzz")
+		for !c.Done {
+			must(t, s.Part(t.Context(), c))
+		}
+		w.same()
+		w.sh("rm -r big/zzz big/zdir")
+		must(t, s.Apply(t.Context(), came))
+	}
+}
+
 // While a replica is filled slowly, what changes is there soon.
 func TestChangesDoNotWaitForAFilling(t *testing.T) {
 	w := newWorld(t, "stream")

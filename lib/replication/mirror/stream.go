@@ -120,8 +120,10 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 	waited := changes // also for what a further round brings
 	rounds := 0
 	var large []string
+	var problems []error
 	for {
 		g := s.gathering()
+		g.problems = problems
 		if err := g.gather(ctx, changes); err != nil {
 			return err
 		}
@@ -140,7 +142,7 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 		s.roomAgain = false
 		if again := (vanishedName{}); errors.As(err, &again) && rounds < maxRounds {
 			rounds++
-			changes = again.looks()
+			changes, problems = again.looks(), g.problems
 			if again.full { // something is lacked
 				position = nil
 			}
