@@ -58,7 +58,7 @@ func (w *Watcher) handle(dirs *directories, e event) error {
 }
 
 // place brings the tree in line with an event of a directory. One that left and came back to the same name before anybody looked is told as if it
-// had come from elsewhere: who was told of its leaving may have taken it away.
+// had come from elsewhere: who was told of its leaving may have taken it away. What was made in it before could not be looked at while it was away.
 func (w *Watcher) place(dirs *directories, parent *node, e event) error {
 	had := parent.child(e.name)
 	if err := dirs.place(parent, e.name); err != nil {
@@ -66,6 +66,9 @@ func (w *Watcher) place(dirs *directories, parent *node, e event) error {
 	}
 	if had == nil || had != parent.child(e.name) || !e.has(unix.IN_MOVED_TO) {
 		return nil
+	}
+	if err := dirs.relist(); err != nil {
+		return err
 	}
 	if path, placed := dirs.path(had); placed {
 		w.add(change.Change{Kind: change.Rescan, Path: path})

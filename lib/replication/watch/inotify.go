@@ -127,7 +127,8 @@ func (k *inotify) read() {
 	}
 	r := reader{buffer: make([]byte, readBytes), sure: now()}
 	for k.waitForRoom() {
-		err := errors.Join(k.file.SetReadDeadline(time.Now().Add(idle)), conn.Read(r.try), r.err)
+		err := errors.Join(k.file.SetReadDeadline(time.Now().Add(idle)), conn.Read(r.try))
+		err = errors.Join(err, r.err) // which try sets
 		if errors.Is(err, os.ErrDeadlineExceeded) {
 			continue
 		}

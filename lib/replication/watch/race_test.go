@@ -152,6 +152,48 @@ func TestAwayAndBackBeforeAnybodyLooks(t *testing.T) {
 	}
 }
 
+// What was made in a directory just before that was away for a moment is watched when it is back, although nobody could look while it was made known.
+func TestMadeBeforeAwayAndBack(t *testing.T) {
+	share := t.TempDir()
+	path := func(name string) string { return filepath.Join(share, name) }
+	must(t, os.MkdirAll(path("a/b"), 0o755))
+	root, err := tree.Open(share)
+	must(t, err)
+	defer root.Close()
+	k, err := openInotify(waitingBytes)
+	must(t, err)
+	defer k.Close()
+	w := &Watcher{Share: share, Root: root, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1)}
+	dirs := newDirectories(root, k, w.add, w.turn)
+	must(t, dirs.build())
+	events := func(until string) (all []event) {
+		eventually(t, func() error {
+			batch, err := k.Take()
+			for raw := batch.Raw; err == nil && len(raw) > 0; {
+				var e event
+				if e, raw, err = cut(raw); err == nil {
+					all = append(all, e)
+				}
+			}
+			if err == nil && (len(all) == 0 || all[len(all)-1].name != until) {
+				return fmt.Errorf("%v", all)
+			}
+			return err
+		})
+		return all
+	}
+	must(t, os.Mkdir(path("a/b/new"), 0o755))
+	must(t, os.Rename(path("a"), path("away")))
+	before := events("away")
+	must(t, w.handle(dirs, before[0])) // while it is away
+	must(t, os.Rename(path("away"), path("a")))
+	for _, e := range append(before[1:], events("a")...) {
+		must(t, w.handle(dirs, e))
+	}
+	must(t, os.WriteFile(path("a/b/new/file"), nil, 0o600))
+	events("file")
+}
+
 // reach says that what is made in directories is seen, under its path.
 func (w *watched) reach(directories ...string) {
 	w.t.Helper()
