@@ -82,6 +82,43 @@ func TestWhatComesWhileALargeDirectoryIsCompared(t *testing.T) {
 	}
 }
 
+// Many directories in one batch are not gathered at once. What moved between them is on the replica all the time, and the position is told in the end.
+func TestManyDirectoriesInOneBatch(t *testing.T) {
+	w := newWorld(t, "stream")
+	w.parts = Parts{Entries: 12, Writes: 1000, Bytes: 32 << 20}
+	var noted []change.Position
+	gone := false
+	s := w.stream(&stream.Receiver{
+		Path: w.replica, Cluster: "test", Log: w.log(),
+		Note: func(p change.Position) error { noted = append(noted, p); return nil },
+		Before: func(string) error {
+			_, here := os.Lstat(filepath.Join(w.replica, "d0/moves"))
+			_, there := os.Lstat(filepath.Join(w.replica, "d4/moves"))
+			gone = gone || here != nil && there != nil
+			return nil
+		},
+	})
+	defer s.Close()
+	w.sh("mkdir d{0..4}; touch d{0..4}/{0..7} d0/moves d0/goes d4/goes")
+	must(t, s.Apply(t.Context(), everything))
+	w.same()
+	gone, noted = false, nil
+	w.sh("mv d0/moves d4/moves; rm d0/goes d4/goes; for d in d?; do echo new > $d/new; done")
+	var changes []change.Change
+	for i := range 5 {
+		changes = append(changes, change.Change{Kind: change.Rescan, Path: fmt.Sprintf("d%d", i)})
+	}
+	s.LeadsTo(change.Position{Generation: 1, Number: 7, Complete: true})
+	must(t, s.Apply(t.Context(), changes))
+	w.same()
+	if len(noted) != 1 || noted[0].Number != 7 {
+		t.Errorf("noted %v", noted)
+	}
+	if gone {
+		t.Error("what moved was not on the replica for a while")
+	}
+}
+
 // While a replica is filled slowly, what changes is there soon.
 func TestChangesDoNotWaitForAFilling(t *testing.T) {
 	w := newWorld(t, "stream")

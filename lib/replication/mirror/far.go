@@ -23,20 +23,38 @@ type far struct {
 	weighed string                     // the directory that was counted last, of this comparison; empty: none
 	limits  Parts
 	large   []string // directories with more in them than one part may have: they are left to comparisons
+	scanned int      // entries, of both sides
+	rest    []string // directories that were not scanned, as there was so much in those before
 }
 
-// gather finds all pairs of changes. An error means that the session is over.
+// gather finds all pairs of changes, as far as memory is to be taken for them at once. An error means that the session is over.
 func (g *far) gather(ctx context.Context, changes []change.Change) error {
 	paths, scans := asked(changes)
 	if err := g.looks(paths); err != nil {
 		return err
 	}
-	for _, dir := range scans {
+	for i, dir := range scans {
+		if g.scanned >= g.limits.Entries {
+			g.rest = scans[i:]
+			break
+		}
 		if err := g.scan(ctx, dir); err != nil {
 			return err
 		}
 	}
 	return errors.Join(g.resolve(), g.weighBelow())
+}
+
+// withoutDeletes leaves out what the share does not have, and returns where that is.
+func (g *far) withoutDeletes() []string {
+	var paths []string
+	g.pairs = slices.DeleteFunc(g.pairs, func(p Pair) bool {
+		if p.Source == nil {
+			paths = append(paths, p.Path)
+		}
+		return p.Source == nil
+	})
+	return paths
 }
 
 // resolve looks at what else is to be known of the pairs that were found: files that may have changed unseen, and their other names.
@@ -171,6 +189,7 @@ func (g *far) scan(ctx context.Context, dir string) error {
 		g.large = append(g.large, dir)
 		return nil
 	}
+	g.scanned += len(ours) + len(theirs)
 	pairUp(slices.Values(ours), slices.Values(theirs), func(o listed, f stream.Found) {
 		g.judge(Pair{Path: o.path, Source: o.entry, Replica: f.Entry}, false)
 	}, g.unknown)

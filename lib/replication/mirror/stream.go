@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -119,7 +120,7 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 	}
 	waited := changes // also for what a further round brings
 	rounds := 0
-	var large []string
+	var large, deleted []string
 	var problems []error
 	for {
 		g := s.gathering()
@@ -130,19 +131,30 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		g.looked = lookedAt(changes, g.large)
+		g.looked = lookedAt(changes, slices.Concat(g.large, g.rest))
 		if large = append(large, g.large...); len(large) > 0 {
 			position = nil
 			if s.lacks != nil { // the comparison that follows tells it
 				s.lacks.positioned(true)
 			}
 		}
+		if len(g.rest) > 0 { // what is deleted here may have moved to there
+			deleted = append(deleted, g.withoutDeletes()...)
+		}
+		now, leadsTo := waited, position
+		if len(g.rest)+len(deleted) > 0 { // what follows makes this durable, too, and leads to the position
+			now, leadsTo = nil, nil
+		}
 		s.roomAgain = rounds == 0
-		_, err := s.make(ctx, g, waited, position)
+		_, err := s.make(ctx, g, now, leadsTo)
 		s.roomAgain = false
+		problems = g.problems
+		if changes = all(change.Rescan, g.rest); len(g.rest) == 0 {
+			changes, deleted = all(change.Look, deleted), nil
+		}
 		if again := (vanishedName{}); errors.As(err, &again) && rounds < maxRounds {
 			rounds++
-			changes, problems = again.looks(), g.problems
+			changes = append(changes, again.looks()...)
 			if again.full { // something is lacked
 				position = nil
 			}
@@ -151,13 +163,24 @@ func (s *Stream) apply(ctx context.Context, changes []change.Change) error {
 		switch {
 		case err != nil:
 			return err
-		case len(g.problems) > 0:
+		case len(changes) > 0:
+		case len(problems) > 0:
 			return g.err()
 		case len(large) > 0:
 			return Unfinished{large}
+		default:
+			return nil
 		}
-		return nil
 	}
+}
+
+// all are changes of one kind.
+func all(kind change.Kind, paths []string) []change.Change {
+	var changes []change.Change
+	for _, path := range paths {
+		changes = append(changes, change.Change{Kind: kind, Path: path})
+	}
+	return changes
 }
 
 // lacking is what this replica lacks; nil if that is not kept.
@@ -175,13 +198,7 @@ type vanishedName struct {
 func (v vanishedName) Error() string { return ErrVanished.Error() }
 func (v vanishedName) Unwrap() error { return ErrVanished }
 
-func (v vanishedName) looks() []change.Change {
-	var changes []change.Change
-	for _, path := range v.others {
-		changes = append(changes, change.Change{Kind: change.Look, Path: path})
-	}
-	return changes
-}
+func (v vanishedName) looks() []change.Change { return all(change.Look, v.others) }
 
 func (s *Stream) gathering() *far {
 	g := &gathering{share: s.Share, journal: s.journal, same: s.same, left: s.left, progress: s.progress, incomplete: map[string]bool{}}
